@@ -6,6 +6,8 @@
 A crowd of look-alike animals that cross is written once and repeated, a row group each, until there are enough frames.
 Each line is a process of its own. Seconds are those of the processor, all of ``pose track`` included; memory is the
 most that the process held (resident), and what it held when everything was imported and a short file had been tracked.
+The tracker alone is asked for the first frames once more, announced many at a time as ``pose track`` does, and one by
+one as they come from a camera.
 """
 
 from __future__ import annotations
@@ -28,22 +30,45 @@ from pose_core.synthetic.crowd import CROWD_SKELETON, Crowd, CrowdSpec
 REPEATED = 2000
 """Frames that are repeated."""
 
-_KEY = b"pose_core"
+AT_ONCE = 256
+"""Frames that the tracker alone is told of at once."""
 
 _PROGRAM = """
-import json, resource, sys, time
+import itertools, json, resource, sys, time
 import pose_core
-short, clip, out, tracker, animals = sys.argv[1:]
+from pathlib import Path
+from pose_core.interfaces.prediction_files import open_predictions
+from pose_core.interfaces.tracker import TrackerContext
+from pose_core.tracking.choose import ask_tracker, choose_tracker, make_tracker
+short, clip, out, tracker, animals, at_once, repeated = sys.argv[1:]
 animals = int(animals) or None
+
+def ask_alone(at_once):
+    stream = open_predictions(Path(clip))
+    frames = [frame for frame in itertools.islice(stream, int(repeated)) if len(frame.instances)]
+    about = stream.header
+    context = TrackerContext(about.skeleton, animals, animals is not None, about.width, about.height)
+    asked = make_tracker(choose_tracker(tracker), context)
+    began = time.process_time()
+    for place, frame in enumerate(frames):
+        if at_once and place % at_once == 0:
+            asked.prepare(frames[place : place + at_once])
+        ask_tracker(asked, frame)
+    return len(frames) / (time.process_time() - began)
+
 pose_core.track(short, out, tracker=tracker, animals=animals)
 least = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 began = time.process_time()
 (outcome,) = pose_core.track(clip, out, tracker=tracker, animals=animals)
+seconds = time.process_time() - began
+most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({
-    "seconds": time.process_time() - began,
+    "seconds": seconds,
+    "announced": ask_alone(int(at_once)),
+    "one_by_one": ask_alone(0),
     "tracklets": outcome.counts.tracklets,
     "least": least / 1024,
-    "most": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "most": most / 1024,
     "torch": "torch" in sys.modules,
 }))
 """
@@ -51,7 +76,10 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Row:
-    """What tracking a file took; memory in MiB."""
+    """What tracking a file took; memory in MiB.
+
+    ``announced`` and ``one_by_one`` are frames a second of the tracker alone.
+    """
 
     tracker: str
     animals: int
@@ -59,6 +87,8 @@ class Row:
     tracklets: int
     seconds: float
     frames_a_second: float
+    announced: float
+    one_by_one: float
     least_memory: float
     most_memory: float
     torch: bool
@@ -91,7 +121,8 @@ def measure(tracker: str, animals: int, frames: int, linked: bool, folder: Path)
     short = make_video(folder / "short.parquet", 100, animals)
     clip = make_video(folder / "clip.parquet", frames, animals)
     out = folder / f"{tracker}-{animals}-{frames}"
-    arguments = [str(short), str(clip), str(out), tracker, str(animals if linked else 0)]
+    numbers = animals if linked else 0, AT_ONCE, REPEATED
+    arguments = [str(short), str(clip), str(out), tracker, *map(str, numbers)]
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, *arguments], capture_output=True, text=True, check=True
     )
@@ -106,6 +137,8 @@ def measure(tracker: str, animals: int, frames: int, linked: bool, folder: Path)
         tracklets=found["tracklets"],
         seconds=seconds,
         frames_a_second=frames / seconds,
+        announced=found["announced"],
+        one_by_one=found["one_by_one"],
         least_memory=found["least"],
         most_memory=found["most"],
         torch=found["torch"],
@@ -136,12 +169,16 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps([asdict(row) for row in rows]))
         return 0
-    print("| tracker | animals | frames | tracklets | seconds | frames/s | MiB at first | MiB at most |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| tracker | animals | frames | tracklets | seconds | frames/s | alone, announced | alone, one by one "
+        "| MiB at first | MiB at most |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         print(
             f"| {row.tracker} | {row.animals} | {row.frames} | {row.tracklets} | {row.seconds:.1f} "
-            f"| {row.frames_a_second:.0f} | {row.least_memory:.0f} | {row.most_memory:.0f} |"
+            f"| {row.frames_a_second:.0f} | {row.announced:.0f} | {row.one_by_one:.0f} "
+            f"| {row.least_memory:.0f} | {row.most_memory:.0f} |"
         )
     return 0
 

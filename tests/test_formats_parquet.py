@@ -140,6 +140,18 @@ def test_same_frames_give_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
+def test_text_alone_is_stored_with_dictionaries(tmp_path: Path) -> None:
+    skeleton = Skeleton(("nose", "tail"), individuals=("anna", "bert"))
+    points = np.random.default_rng(0).normal(100, 20, (50, 2, 2, 2))
+    frames = [Frame(i, Instances.from_keypoints(p, identity=[0, 1])) for i, p in enumerate(points)]
+    path = tmp_path / "clip.parquet"
+    ParquetWriter(ParquetConfig()).write(path, header(50, skeleton), frames)
+    columns = pq.ParquetFile(path).metadata.row_group(0)
+    kept = {columns.column(i).path_in_schema: columns.column(i) for i in range(columns.num_columns)}
+    with_dictionaries = {name for name, column in kept.items() if column.has_dictionary_page}
+    assert with_dictionaries == {"status", "reason", "image", "identity"}
+
+
 def test_a_gap_is_an_error(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(DataError, match="got frame 2 after frame 0"):

@@ -19,6 +19,8 @@ from pose_core.interfaces import PredictionsHeader, Tracker, open_predictions
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.structures import Frame, Instances, Skeleton
 from pose_core.synthetic.crowd import CROWD_SKELETON, Crowd, CrowdSpec
+from pose_core.tracking.choose import Tracking
+from pose_core.tracking.follow import TrackedFrames
 
 EASY = CrowdSpec(frames=120, animals=3, lost=0.05)
 NAMED = replace(CROWD_SKELETON, individuals=("anna", "bert", "carl"))
@@ -75,6 +77,27 @@ def test_fed_frame_by_frame_it_gives_the_same_ids(clip: Path, tmp_path: Path) ->
     live = pose_core.FrameTracker(CROWD_SKELETON, width=800, height=800)
     for before, after in zip(read(clip), read(tmp_path / "out/clip.parquet"), strict=True):
         assert live.update(before).instances.track.tolist() == after.instances.track.tolist()
+
+
+def test_more_frames_than_are_held_at_once_have_the_ids_of_frames_one_by_one(tmp_path: Path) -> None:
+    """Some without animals, some left out, at the ends of blocks too."""
+    found = list(Crowd(CrowdSpec(frames=700, animals=3, pull=1.0, lost=0.2, double=0.1)).found())
+    none = Instances.empty(len(CROWD_SKELETON.keypoints))
+    empty = {0, *range(250, 262), 400, 699}
+    frames = [replace(f, instances=none) if f.index in empty else f for f in found if f.index % 37]
+    header = PredictionsHeader(CROWD_SKELETON, "clip.mp4", 700, 800, 800, 30.0, "synthetic", "")
+    live = pose_core.FrameTracker(CROWD_SKELETON, width=800, height=800)
+    with TrackedFrames(lambda: frames, header, Tracking.choose(None, None)) as tracked:
+        for one, given in zip(tracked.apply(frames), frames, strict=True):
+            animals, other = one.instances, live.update(given).instances
+            assert one.index == given.index
+            assert np.array_equal(animals.keypoints, given.instances.keypoints, equal_nan=True)
+            assert animals.track.tolist() == other.track.tolist()
+            assert np.array_equal(animals.track_margins, other.track_margins, equal_nan=True)
+        # The file was written anew in between.
+        more = [replace(f, instances=found[50].instances) if f.index == 699 else f for f in frames]
+        with pytest.raises(DataError, match=r"other animals than a moment ago \(frame 699\)"):
+            list(tracked.apply(more))
 
 
 def test_of_tracks_of_the_truth_nothing_is_wrong(tmp_path: Path) -> None:

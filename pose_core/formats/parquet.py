@@ -84,9 +84,10 @@ class ParquetWriter(Writer):
             DataError: a frame is out of order.
         """
         schema = _make_schema(header)
-        compression = self.config.compression
+        # Dictionaries of numbers that hardly repeat make files larger, and take most of the time of writing.
+        options = {"compression": self.config.compression, "use_dictionary": _find_texts(schema)}
         # A file that Python opened reports a full disk as OSError with its number.
-        with path.open("wb") as file, pq.ParquetWriter(file, schema, compression=compression) as table:
+        with path.open("wb") as file, pq.ParquetWriter(file, schema, **options) as table:
             held: list[Frame] = []
             rows = 0
             # A part of a video (its journal writes several) may begin at any frame.
@@ -174,6 +175,11 @@ class ParquetPredictions(PredictionsStream):
                 yield from _make_frames(left, skeleton)
         except (*_UNREADABLE, KeyError) as error:
             raise DataError(f"{self.path}: damaged ({_shorten_error(error)}); predict again") from None
+
+
+def _find_texts(schema: pa.Schema) -> list[str]:
+    """Find the columns of text, of which the same few values are in many rows."""
+    return [column.name for column in schema if pa.types.is_string(column.type)]
 
 
 def _read_batches(file: pq.ParquetFile) -> Iterator[pa.Table]:
@@ -399,10 +405,12 @@ def _make_frames(table: pa.Table, skeleton: Skeleton) -> Iterator[Frame]:
     unique = np.zeros((len(numbers), 0, 2), np.float32), np.zeros((len(numbers), 0), np.float32)
     if skeleton.unique_keypoints:
         unique = _read_points(table, skeleton.unique_keypoints)
-    for a, b in zip(first.tolist(), last.tolist(), strict=True):
-        rows = slice(a, b) if used[a] else slice(a, a)
+    for number, there, a, b in zip(
+        numbers[first].tolist(), used[first].tolist(), first.tolist(), last.tolist(), strict=True
+    ):
+        rows = slice(a, b) if there else slice(a, a)
         yield Frame(
-            index=int(numbers[a]),
+            index=number,
             instances=Instances(
                 keypoints=points[rows],
                 keypoint_scores=point_scores[rows],

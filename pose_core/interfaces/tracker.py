@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.specs.tracker import TrackerConfig
-from pose_core.structures import ByteArray, FloatArray, Instances, IntArray, Skeleton
+from pose_core.structures import ByteArray, FloatArray, Frame, Instances, IntArray, Skeleton
 
 Floats = npt.NDArray[np.float64]
 
@@ -105,6 +105,20 @@ class Tracker(ABC):
                 kept of it must be a copy: a camera may write the next one into the same memory.
         """
         raise NotImplementedError(f"{type(self).__name__} needs images, and does not override take_image()")
+
+    def prepare(self, frames: Sequence[Frame]) -> None:
+        """Get ready for the frames that come next.
+
+        It saves time, and no tracker needs it: stored frames come many at once, and what needs one of them alone
+        (sizes, centres) may be computed for all of them by the calls that one takes. Frames of a camera are not
+        announced. Nothing may be known of a frame before it comes, so :meth:`update`, :meth:`compute_margins` and
+        :meth:`state_dict` give what they give without. The default does nothing.
+
+        Args:
+            frames: the next ones, in order. :meth:`update` may leave out those without animals. They must not be
+                changed.
+        """
+        return
 
     @abstractmethod
     def update(self, frame: int, instances: Instances) -> IntArray:

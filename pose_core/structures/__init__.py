@@ -16,6 +16,7 @@ from pose_core.structures.instances import (
     IntArray,
     box_overlaps,
     enlarge_boxes,
+    fill_boxes,
     keypoint_boxes,
     present_keypoints,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "VideoRange",
     "box_overlaps",
     "enlarge_boxes",
+    "fill_boxes",
     "keypoint_boxes",
     "list_frames",
     "present_keypoints",

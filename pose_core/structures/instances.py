@@ -134,9 +134,7 @@ class Instances:
         Returns:
             (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal with neither.
         """
-        # An animal may have a labelled box while its neighbour has none.
-        known = np.isfinite(self.boxes).all(axis=1, keepdims=True)
-        return np.where(known, self.boxes, keypoint_boxes(self.keypoints))
+        return fill_boxes(self.boxes, self.keypoints)
 
     def select(self, rows: npt.ArrayLike) -> Instances:
         """The animals chosen by a boolean mask or indices, in that order."""
@@ -177,6 +175,21 @@ def keypoint_boxes(keypoints: FloatArray) -> FloatArray:
     boxes = np.concatenate([low, high], axis=-1).astype(np.float32)
     boxes[~np.isfinite(boxes).all(axis=-1)] = np.nan
     return boxes
+
+
+def fill_boxes(boxes: FloatArray, keypoints: FloatArray) -> FloatArray:
+    """Fill in boxes that are unknown: tight ones around keypoints.
+
+    Args:
+        boxes: (N, 4) ``x1, y1, x2, y2``; NaN where unknown.
+        keypoints: (N, K, 2), NaN where missing.
+
+    Returns:
+        (N, 4) float32; NaN for an animal with neither.
+    """
+    # An animal may have a labelled box while its neighbour has none.
+    known = np.isfinite(boxes).all(axis=1, keepdims=True)
+    return np.where(known, boxes, keypoint_boxes(keypoints))
 
 
 def box_overlaps(

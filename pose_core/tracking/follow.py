@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 _IN_MEMORY = 1 << 22
 _EVERY = 500
+
+_BLOCK = 256
+"""Frames that are held at once: what is done for all of them takes little longer than for one."""
+
 _ROW = np.dtype([("id", np.int64), ("margin", np.float32)])
 
 _STORED: Mapping[str, Callable[[Instances], object]] = {
@@ -154,38 +159,44 @@ class TrackedFrames:
         Raises:
             DataError: the frames are others.
         """
-        for frame, ids, margins in self._recall(frames):
-            animals = frame.instances
+        for block, ids, margins in self._recall(frames):
             tracks = np.array([self._tracks.get(i, -1) for i in ids.tolist()], np.int64)
             named = [self.names.get(track, (-1, 0.0)) for track in tracks.tolist()]
-            done = replace(
-                frame,
-                instances=replace(
-                    animals,
-                    track=tracks,
-                    track_margins=np.where(tracks >= 0, margins, np.float32(np.nan)),
-                    identity=np.array([individual for individual, _ in named], np.int64),
-                    identity_scores=np.array([score for _, score in named], np.float32),
-                ),
-            )
-            watch(done, ids)
-            yield done
+            identity = np.array([individual for individual, _ in named], np.int64)
+            sure = np.array([score for _, score in named], np.float32)
+            margins = np.where(tracks >= 0, margins, np.float32(np.nan))
+            for frame, rows in _take_rows(block):
+                done = replace(
+                    frame,
+                    instances=replace(
+                        frame.instances,
+                        track=tracks[rows],
+                        track_margins=margins[rows],
+                        identity=identity[rows],
+                        identity_scores=sure[rows],
+                    ),
+                )
+                watch(done, ids[rows])
+                yield done
 
-    def _recall(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, IntArray, FloatArray]]:
-        """Yield frames with the tracklets (N,) and margins (N,) of their animals, as the tracker gave them."""
+    def _recall(self, frames: Iterable[Frame]) -> Iterator[tuple[list[Frame], IntArray, FloatArray]]:
+        """Yield some frames, and the tracklets (N,) and margins (N,) of all their animals, as the tracker gave them."""
         self._file.seek(0)
-        for frame in frames:
-            count = len(frame.instances)
-            rows = np.frombuffer(self._file.read(_ROW.itemsize * count), _ROW)
-            if len(rows) != count:
+        for block in _take_blocks(frames):
+            counts = [len(frame.instances) for frame in block]
+            rows = np.frombuffer(self._file.read(_ROW.itemsize * sum(counts)), _ROW)
+            if len(rows) != sum(counts):
+                first = int(np.searchsorted(np.cumsum(counts), len(rows), side="right"))
                 raise DataError(
-                    f"{self._name}: has other animals than a moment ago (frame {frame.index}); track it again when it "
-                    "is no longer written"
+                    f"{self._name}: has other animals than a moment ago (frame {block[first].index}); track it again "
+                    "when it is no longer written"
                 )
             ids = rows["id"]
             if self._cuts is not None:
-                ids = np.array([self._cuts.rename(i, frame.index) for i in ids.tolist()], np.int64)
-            yield frame, ids, rows["margin"]
+                numbers = np.repeat([frame.index for frame in block], counts).tolist()
+                renamed = map(self._cuts.rename, ids.tolist(), numbers)
+                ids = np.array(list(renamed), np.int64)
+            yield block, ids, rows["margin"]
 
     def _read_image(self, frame: Frame) -> ByteArray | None:
         if self._images is None:
@@ -214,27 +225,35 @@ class TrackedFrames:
         begun = previous = None
         lacking = set(self._config.needs()) - {"images"}
         collector = TrackletCollector(self._skeleton)
-        for frame in frames():
-            if previous is not None and frame.index <= previous:
-                raise DataError(
-                    f"{self._name}: frame {frame.index} comes after frame {previous}; trackers need frames in "
-                    "order, each once: sort the file, or predict again"
-                )
-            previous = frame.index
-            begun = previous if begun is None else begun
-            read += 1
-            animals = frame.instances
-            if len(animals):
-                ids, margins = ask_tracker(tracker, frame, self._read_image(frame))
-                lacking -= {need for need in lacking if _STORED[need](animals)}
-                collector.add(frame, ids)
-                rows = np.empty(len(ids), _ROW)
-                rows["id"], rows["margin"] = ids, margins
+        for block in _take_blocks(frames()):
+            for frame in block:
+                if previous is not None and frame.index <= previous:
+                    raise DataError(
+                        f"{self._name}: frame {frame.index} comes after frame {previous}; trackers need frames in "
+                        "order, each once: sort the file, or predict again"
+                    )
+                previous = frame.index
+                begun = previous if begun is None else begun
+            tracker.prepare(block)
+            asked = []
+            for frame in block:
+                read += 1
+                animals = frame.instances
+                if len(animals):
+                    ids, margins = ask_tracker(tracker, frame, self._read_image(frame))
+                    if lacking:
+                        lacking -= {need for need in lacking if _STORED[need](animals)}
+                    collector.add(frame, ids)
+                    asked.append((ids, margins))
+                if read % _EVERY == 0:
+                    progress(read)
+            if asked:
+                rows = np.empty(sum(len(ids) for ids, _ in asked), _ROW)
+                rows["id"] = np.concatenate([ids for ids, _ in asked])
+                rows["margin"] = np.concatenate([margins for _, margins in asked])
                 self._file.write(rows.tobytes())
-                found += len(ids)
-                without += int((ids < 0).sum())
-            if read % _EVERY == 0:
-                progress(read)
+                found += len(rows)
+                without += int((rows["id"] < 0).sum())
         progress(read)
         if lacking and found:
             raise DataError(
@@ -252,8 +271,9 @@ class TrackedFrames:
             decisions = decide(corrections, tracklets, names, self._animals, within, self._name)
             self._cuts = Cuts([decision.frame for decision in decisions], tracklets)
             collector = TrackletCollector(self._skeleton)
-            for frame, ids, _ in self._recall(frames()):
-                collector.add(frame, ids)
+            for block, ids, _ in self._recall(frames()):
+                for frame, own in _take_rows(block):
+                    collector.add(frame, ids[own])
             tracklets = collector.collect()
             names = relink_tracklets(tracklets, names, decisions, self._cuts, self._animals)
         dropped = [tracklet.count for tracklet in tracklets if names.get(tracklet.id, -1) < 0]
@@ -262,3 +282,18 @@ class TrackedFrames:
         self.span = begun or 0, previous or 0
         self.counts = TrackCounts(read, found, len(tracklets), tracks, without, len(dropped))
         return names, name_tracks(tracklets, names)
+
+
+def _take_blocks(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    """Yield frames some at a time, in order."""
+    left = iter(frames)
+    while block := list(islice(left, _BLOCK)):
+        yield block
+
+
+def _take_rows(block: Sequence[Frame]) -> Iterator[tuple[Frame, slice]]:
+    """Yield each frame with the rows of its animals among those of all."""
+    end = 0
+    for frame in block:
+        start, end = end, end + len(frame.instances)
+        yield frame, slice(start, end)

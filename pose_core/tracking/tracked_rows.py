@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.interfaces.tracker import Floats
-from pose_core.structures import Frame, IntArray, Skeleton
+from pose_core.structures import Frame, IntArray, Skeleton, fill_boxes
 from pose_core.tracking.tracklets import join_chances, measure_centres
 
 _BLOCK = 2048
@@ -123,8 +123,9 @@ class RowCollector:
     def _lay_out(self, held: list[tuple[Frame, IntArray]]) -> TrackedRows:
         animals = [frame.instances for frame, _ in held]
         track = np.concatenate([a.track for a in animals])
-        boxes = np.concatenate([a.animal_boxes() for a in animals]).astype(np.float64)
-        points = np.concatenate([a.keypoints for a in animals])[:, self._moving]
+        points = np.concatenate([a.keypoints for a in animals])
+        boxes = fill_boxes(np.concatenate([a.boxes for a in animals]), points).astype(np.float64)
+        points = points[:, self._moving]
         size = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
         count = len(track)
         rows = TrackedRows(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.interfaces.tracker import Floats, Tracklet, TrackletEnd
-from pose_core.structures import Frame, Instances, IntArray, Skeleton, keypoint_boxes
+from pose_core.structures import Frame, Instances, IntArray, Skeleton, fill_boxes
 
 _BLOCK = 2048
 """Animals that are kept until they are sorted by their tracklets; numpy is slow for a few at a time."""
@@ -91,7 +91,7 @@ class TrackletCollector:
 
     def add(self, frame: Frame, ids: IntArray) -> None:
         """Take note of a frame; ``ids`` (N,) are those of its animals, -1 for none."""
-        if len(ids) and bool((ids >= 0).any()):
+        if max(ids.tolist(), default=-1) >= 0:
             self._held.append((frame, ids))
             self._rows += len(ids)
             if self._rows >= _BLOCK:
@@ -109,9 +109,7 @@ class TrackletCollector:
         ids = np.concatenate([ids for _, ids in self._held])
         animals = [frame.instances for frame, _ in self._held]
         points = np.concatenate([a.keypoints for a in animals]).astype(np.float32)
-        own = np.concatenate([a.boxes for a in animals])
-        known = np.isfinite(own).all(axis=1, keepdims=True)
-        boxes = np.where(known, own, keypoint_boxes(points)).astype(np.float64)
+        boxes = fill_boxes(np.concatenate([a.boxes for a in animals]), points).astype(np.float64)
         scores = np.nan_to_num(np.concatenate([a.scores for a in animals]).astype(np.float64))
         named = np.concatenate([a.identity for a in animals])
         sure = np.concatenate([a.identity_scores for a in animals]).astype(np.float64)

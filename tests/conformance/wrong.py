@@ -584,6 +584,17 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
             ),
         ],
     ),
+    "tracker_prepares": (
+        TRACKER,
+        "gives other ids",
+        [
+            (
+                "tracker.py",
+                "    def state_dict(self):",
+                "    def prepare(self, frames):\n        self.next += 1\n\n    def state_dict(self):",
+            )
+        ],
+    ),
     "tracker_takes_images": (
         TRACKER,
         "it changes the image",

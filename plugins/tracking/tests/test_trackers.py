@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pose_tracking.box_tracker import BoxTracker
 from pose_tracking.config import BoxesConfig, IdentityConfig, OksConfig
 from pose_tracking.identity_tracker import IdentityTracker
-from pose_tracking.matching import ScoreScale, assign, compute_margins
+from pose_tracking.matching import ScoreScale, assign, compute_margins, is_clear
 from pose_tracking.motion import Motion
 from pose_tracking.oks_tracker import OksTracker
 
@@ -228,16 +228,83 @@ def test_pairs_are_those_with_lost_and_new_as_alternatives(
     assert found == {(a, b) for a, b in zip(i.tolist(), j.tolist(), strict=True) if a < rows and b < columns}
 
 
+def scale_next(scale: ScoreScale, *frames: Instances) -> list[float]:
+    scores, counts = scale.scale(frames)
+    scale.counts = counts[-1]
+    return scores.tolist()
+
+
 def test_scores_are_relative_to_those_of_the_video() -> None:
     rng = np.random.default_rng(0)
     strong, weak = ScoreScale(), ScoreScale()
+    points = np.zeros((4, 1, 2))
     for _ in range(50):
         scores = rng.uniform(0.3, 1, 4)
-        points = np.zeros((4, 1, 2))
-        one = strong.scale(Instances.from_keypoints(points, scores=scores))
-        other = weak.scale(Instances.from_keypoints(points, scores=scores / 2))
+        one = scale_next(strong, Instances.from_keypoints(points, scores=scores))
+        other = scale_next(weak, Instances.from_keypoints(points, scores=scores / 2))
     assert one == pytest.approx(other, abs=0.02)
-    assert ScoreScale().scale(Instances.from_keypoints(points, scores=[0] * 4)).tolist() == [1] * 4
+    assert scale_next(ScoreScale(), Instances.from_keypoints(points, scores=[0] * 4)) == [1] * 4
+
+
+def test_scores_of_several_frames_are_scaled_as_one_after_another() -> None:
+    rng = np.random.default_rng(0)
+    scores = [rng.uniform(0, 0.1 + 0.03 * i, 1 + i % 3).astype(np.float32) for i in range(30)]
+    scores[0][:] = 0
+    scores[7][0] = np.nan
+    frames = [
+        Instances.from_keypoints(
+            np.zeros((len(s), 2, 2)), keypoint_scores=np.full((len(s), 2), 0.4), scores=s
+        )
+        for s in scores
+    ]
+    one, other = ScoreScale(), ScoreScale()
+    apart = [score for frame in frames for score in scale_next(one, frame)]
+    assert scale_next(other, *frames[:11]) + scale_next(other, *frames[11:]) == apart
+    assert np.array_equal(one.counts, other.counts)
+
+
+def ask(tracker: Any, frame: Frame) -> tuple[list[int], bytes]:
+    ids, margins = tracker.update(frame.index, frame.instances), tracker.compute_margins()
+    return ids.tolist(), b"" if margins is None else margins.tobytes()
+
+
+@pytest.mark.parametrize("make", [(OksTracker, OksConfig), (BoxTracker, BoxesConfig)])
+@pytest.mark.parametrize("final", [False, True])
+@settings(max_examples=5, deadline=None)
+@given(sizes=st.lists(st.integers(1, 90), min_size=1, max_size=8), unknown=st.integers(0, 10))
+def test_frames_that_are_announced_have_the_same_ids_and_margins(
+    hard: list[Frame], make: Any, final: bool, sizes: list[int], unknown: int
+) -> None:
+    """To the last bit; also where others come than were announced, and where the tracker is replaced in between."""
+    tracker, config = make
+    context = replace(CONTEXT, animals=4, linked=not final)
+    usual, told = tracker(config(), context), tracker(config(), context)
+    start = 0
+    for size in sizes:
+        block = hard[start : start + size]
+        told.prepare(block)
+        # The last ones that were announced do not come.
+        block = block[: max(1, size - unknown)]
+        for frame in block:
+            assert ask(told, frame) == ask(usual, frame)
+        start += len(block)
+        if size % 2:
+            state, told = told.state_dict(), tracker(config(), context)
+            told.load_state_dict(state)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 5), st.floats(0, 0.9), st.integers(0, 10**6))
+def test_pairs_that_share_nothing_are_the_assignment(
+    rows: int, columns: int, least: float, seed: int
+) -> None:
+    similarity = np.random.default_rng(seed).uniform(-1, 1, (rows, columns))
+    one, other = (similarity > least).nonzero()
+    shared = len(set(one.tolist())) < len(one) or len(set(other.tolist())) < len(other)
+    assert is_clear(one, other) is not shared
+    if not shared:
+        found = assign(similarity, least)
+        assert [part.tolist() for part in found] == [one.tolist(), other.tolist()]
 
 
 def test_the_filter_is_the_one_with_whole_matrices() -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from pose_core.interfaces.tracker import Tracker, TrackerContext
-from pose_core.structures import ByteArray, Instances, IntArray, Skeleton
+from pose_core.structures import ByteArray, Frame, Instances, IntArray, Skeleton
 from pose_core.testing.checks.check import check, demand
 from pose_core.testing.checks.targets import ComponentSubject
 
@@ -112,6 +113,7 @@ def check_tracker_changes_nothing(subject: ComponentSubject) -> None:
     tracker = _build_tracker(subject)
     for frame, found in _walk(20):
         before = copy.deepcopy(found)
+        tracker.prepare([Frame(frame, found)])
         _ask(tracker, frame, found)
         for field in fields(found):
             one, other = getattr(before, field.name), getattr(found, field.name)
@@ -274,6 +276,40 @@ def check_tracker_takes_images(subject: ComponentSubject) -> None:
     demand(ids == usual, "it keeps an image that is not its own: written over, it gives other ids")
 
 
+@check(1, "tracker")
+def check_tracker_prepares(subject: ComponentSubject) -> None:
+    """Whether prepare() tells it of one, some or all frames before or not, it gives the same ids and margins."""
+    empty = Instances.empty(4)
+    frames = [(frame, empty if 20 <= frame < 23 else found) for frame, found in _walk(40)]
+    ids, margins = _follow_prepared(_build_tracker(subject), frames, 0)
+    for size in (1, 7, len(frames)):
+        told, sure = _follow_prepared(_build_tracker(subject), frames, size)
+        demand(told == ids, f"told of {size} frames at once by prepare(), it gives other ids")
+        same = np.allclose(sure, margins, atol=1e-4, equal_nan=True)
+        demand(same, f"told of {size} frames at once by prepare(), it gives other margins")
+    first, second = _build_tracker(subject), _build_tracker(subject)
+    first.prepare([Frame(*one) for one in frames])
+    _follow(first, [one for one in frames[:17] if len(one[1])])
+    second.load_state_dict(first.state_dict())
+    rest = [row for row in _follow(second, frames[17:]) if row]
+    demand(rest == ids[len(ids) - len(rest) :], "what prepare() was told of changes state_dict()")
+
+
+def _follow_prepared(
+    tracker: Tracker, frames: _Frames, size: int
+) -> tuple[list[list[int]], npt.NDArray[np.floating]]:
+    """Follow the frames that have animals, told of so many at once (0: not at all); ids, and all margins in a row."""
+    ids, margins = [], []
+    for place, (frame, animals) in enumerate(frames):
+        if size and place % size == 0:
+            tracker.prepare([Frame(*one) for one in frames[place : place + size]])
+        if len(animals):
+            ids.append([int(i) for i in _ask(tracker, frame, animals)])
+            told = tracker.compute_margins()
+            margins.append(np.full(len(animals), np.nan) if told is None else told)
+    return ids, np.concatenate(margins)
+
+
 CHECKS = (
     check_tracker_gives_ids,
     check_tracker_changes_nothing,
@@ -286,4 +322,5 @@ CHECKS = (
     check_tracker_takes_whatever_is_stored,
     check_tracker_state_is_bounded,
     check_tracker_takes_images,
+    check_tracker_prepares,
 )

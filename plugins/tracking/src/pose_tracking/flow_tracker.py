@@ -15,7 +15,14 @@ from pose_tracking.config import FlowConfig
 from pose_tracking.matching import assign, assign_greedily, compute_margins
 from pose_tracking.motion import Floats, Ints, Places, join_places, split_places
 from pose_tracking.poses import Poses, guess_size, measure_poses
-from pose_tracking.similarity import Mask, add_up, compare_centres, compare_keypoints, compare_within
+from pose_tracking.similarity import (
+    Mask,
+    add_up,
+    compare_centres,
+    compare_keypoints,
+    compare_within,
+    square,
+)
 
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)
 """Iterations of Lucas and Kanade's method at each level of a pyramid, and the step at which they end, pixels."""
@@ -114,7 +121,7 @@ class FlowTracker(Tracker):
             return found
         known = np.concatenate([found.sizes[~missing], *(past.sizes for past in self._window)])
         usual = np.median(known) if len(known) else self._default_size
-        return replace(found, sizes=np.where(missing, usual, found.sizes))
+        return found._replace(sizes=np.where(missing, usual, found.sizes))
 
     def _match(self, found: Poses, ids: Ints) -> None:
         """Match tracks with animals, and write the ids of these."""
@@ -173,13 +180,12 @@ class FlowTracker(Tracker):
         poses = np.where(known, moved, 0.0)
         match self.config.similarity:
             case "oks":
-                common = known[:, None] & found.known
-                apart = (found.points - poses[:, None]) * common
                 most = np.maximum(add_up(known)[:, None], found.counts)
-                return compare_keypoints(apart, common, most, sizes, self.config.oks_stddev)
+                weights, distant = known.astype(np.float64), found.distant
+                return compare_keypoints(poses, weights, distant, most, sizes, self.config.oks_stddev)
             case "centroid":
                 centres = add_up(poses) / np.maximum(add_up(known), 1)
-                return compare_centres(found.centres - centres[:, None], sizes)
+                return compare_centres(square(found.centres - centres[:, None]), sizes)
             case "iou":
                 there = np.where(found.known, found.points, np.nan)
                 return box_overlaps(_surround(moved, sizes), _surround(there, found.sizes))
@@ -220,7 +226,7 @@ class FlowTracker(Tracker):
 
     def _find_alike(self, found: Poses, some: Ints, others: Ints) -> Mask:
         """Find second detections: whether animals (S,) are those of others (O,), (S, O)."""
-        near = compare_within(found.points, found.known, found.sizes, some, others, self.config.oks_stddev)
+        near = compare_within(found, found.sizes, some, others, self.config.oks_stddev)
         return np.asarray(near >= self.config.duplicate_similarity)
 
     def _keep(self, frame: int, found: Poses, ids: Ints) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,17 @@ def assign(similarity: Floats, least: float) -> tuple[Ints, Ints]:
     return rows[real], columns[real]
 
 
+def is_clear(rows: Ints, columns: Ints) -> bool:
+    """Test whether of some possible pairs no two have a track or an animal in common: nothing is to be decided then."""
+    return len(set(rows.tolist())) == len(rows) == len(set(columns.tolist()))
+
+
+def is_rising(rows: Ints) -> bool:
+    """Test whether rows are in order."""
+    there: list[int] = rows.tolist()
+    return there == sorted(there)
+
+
 def assign_greedily(similarity: Floats, least: float) -> tuple[Ints, Ints]:
     """Pair tracks with animals one after another, the most similar first; arguments as for :func:`assign`."""
     left = np.where(similarity > least, similarity, -np.inf)
@@ -70,31 +81,34 @@ def compute_margins(similarity: Floats, tracks: Ints, ids: Ints, least: float) -
     margins = np.full(len(ids), np.nan, np.float32)
     own = tracks[:, None] == ids
     possible = similarity > least
-    matched = own & possible
+    row, column = (own & possible).nonzero()
     # Mostly nobody else is near.
-    if np.count_nonzero(possible) == np.count_nonzero(matched):
-        return margins
-    row, column = np.nonzero(possible & ~own & (ids >= 0))
-    if not len(row):
+    if not len(row) or np.count_nonzero(possible) == len(row):
         return margins
     gain = np.where(possible, similarity, 0.0)
-    # Whom the track of each rival pair has, and who has its animal; -1 for nobody.
-    animal = np.where(matched.any(axis=1), matched.argmax(axis=1), -1)[row]
-    track = np.where(matched.any(axis=0), matched.argmax(axis=0), -1)[column]
-    mine, theirs = gain[row, animal], gain[track, column]
-    crossed = gain[row, column]
-    nearest = np.full(len(ids), np.inf)
-    # An exchange, the animal left to a track that has none, and a track that takes an animal that began one.
-    both = (animal >= 0) & (track >= 0)
-    exchange = ((mine + theirs - crossed - gain[track, animal]) / 2)[both]
-    np.minimum.at(nearest, column[both], exchange)
-    np.minimum.at(nearest, animal[both], exchange)
-    left = (animal < 0) & (track >= 0)
-    np.minimum.at(nearest, column[left], (theirs - crossed)[left])
-    begun = (animal >= 0) & ~own.any(axis=0)[column]
-    np.minimum.at(nearest, animal[begun], (mine - crossed)[begun])
-    known = np.isfinite(nearest)
-    margins[known] = np.clip(nearest[known], 0.0, 1.0)
+    # Of the animals that are matched, in the order of their tracks.
+    crossed, rivals = gain.take(column, axis=1), possible.take(column, axis=1)
+    left_out = None
+    if len(row) < len(tracks):
+        free = np.ones(len(tracks), bool)
+        free[row] = False
+        left_out = np.where(rivals[free], crossed[free], -np.inf).max(axis=0)
+        crossed, rivals = crossed[row], rivals[row]
+    match = crossed.diagonal()
+    # Two matches exchange their animals.
+    rivals = rivals | rivals.T
+    rivals.flat[:: len(row) + 1] = False
+    exchange = (match[:, None] + match - crossed - crossed.T) / 2
+    nearest = np.where(rivals, exchange, np.inf).min(axis=1)
+    # The animal is left to a track that has none.
+    if left_out is not None:
+        nearest = np.minimum(nearest, match - left_out)
+    # The track takes an animal that began one.
+    if np.count_nonzero(ids >= 0) > len(row):
+        begun = (ids >= 0) & ~own.any(axis=0)
+        taken = np.where(possible[row][:, begun], gain[row][:, begun], -np.inf)
+        nearest = np.minimum(nearest, match - taken.max(axis=1, initial=-np.inf))
+    margins[column] = np.where(nearest < np.inf, np.minimum(np.maximum(nearest, 0.0), 1.0), np.nan)
     return margins
 
 
@@ -103,29 +117,42 @@ class ScoreScale:
 
     Mean keypoint scores of one model may hardly exceed 0.5 and those of another be 1 throughout; thresholds mean the
     same for both. The scale is the 95th percentile of all animals up to and with the current frame, of a histogram.
+
+    Attributes:
+        counts: (bins,) the histogram of the frames so far.
     """
 
     def __init__(self) -> None:
-        self._counts = np.zeros(_BINS, np.int64)
+        self.counts = np.zeros(_BINS, np.int64)
 
-    def scale(self, animals: Instances) -> Floats:
-        """Take note of a frame, and return the relative scores (N,) of its animals, up to 1."""
-        scores = np.asarray(animals.scores, np.float64)
+    def scale(self, animals: Sequence[Instances]) -> tuple[Floats, Ints]:
+        """Scale the scores of the next frames, each by the frames up to and with it.
+
+        Args:
+            animals: of F frames. They do not count as seen before :attr:`counts` is set.
+
+        Returns:
+            (N,) relative scores of the animals of all of them, up to 1; (F, bins) :attr:`counts` after each.
+        """
+        scores = np.concatenate([some.scores for some in animals]).astype(np.float64)
         if not np.isfinite(scores).all():
-            scores = np.where(np.isfinite(scores), scores, animals.keypoint_scores.mean(axis=1))
+            means = np.concatenate([some.keypoint_scores.mean(axis=1) for some in animals])
+            scores = np.where(np.isfinite(scores), scores, means)
+        frame = np.repeat(np.arange(len(animals)), [len(some) for some in animals])
         bins = np.minimum(np.maximum(scores * _BINS, 0), _BINS - 1).astype(np.int64)
-        self._counts += np.bincount(bins, minlength=_BINS)
-        total = self._counts.cumsum()
-        highest = int(total.searchsorted(_QUANTILE * total[-1]))
+        counts = np.bincount(frame * _BINS + bins, minlength=len(animals) * _BINS).reshape(-1, _BINS)
+        counts[0] += self.counts
+        counts = counts.cumsum(axis=0)
+        total = counts.cumsum(axis=1)
+        highest = (total < _QUANTILE * total[:, -1:]).sum(axis=1)[frame]
+        relative = np.minimum(scores * (_BINS / (highest + 1)), 1.0)
         # Of predictions without any score all animals count alike.
-        if highest == 0:
-            return np.ones(len(scores))
-        return np.minimum(scores * (_BINS / (highest + 1)), 1.0)
+        return np.where(highest == 0, 1.0, relative), counts
 
     def state_dict(self) -> dict[str, Any]:
         """Copy the histogram."""
-        return {"counts": self._counts.copy()}
+        return {"counts": self.counts.copy()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what :meth:`state_dict` gave."""
-        self._counts = np.array(state["counts"])
+        self.counts = np.array(state["counts"])

@@ -33,6 +33,12 @@ _SIZE_GAIN = 0.1
 _START = (0.1**2, 0.0, 1 / 16**2)
 """Covariance of the place and velocity of a new track, in sizes: its entries 11, 12 and 22."""
 
+_SETTLED = 1e-13
+"""Relative change of the gains in a step from which on they are taken for constant."""
+
+_STEPS = 10_000
+"""Steps that gains are computed for, at most."""
+
 
 class Motion:
     """Centres and velocities of tracks, in the order in which they were added.
@@ -43,17 +49,18 @@ class Motion:
         size: (T,) pixels.
     """
 
-    _FIELDS = ("frame", "centre", "velocity", "size", "seen", "p11", "p12", "p22")
+    _FIELDS = ("frame", "centre", "velocity", "size", "seen", "steps")
 
     def __init__(self, config: MotionTrackerConfig) -> None:
         self._config = config
+        self._gains = compute_gains(config)
         self.frame = np.zeros(0, np.int64)
         self.centre, self.velocity = np.zeros(0, np.complex128), np.zeros(0, np.complex128)
         self.size = np.zeros(0)
         # The last measured centre, from which the way through a gap is drawn.
         self.seen = np.zeros(0, np.complex128)
-        # Of both axes, in squared sizes.
-        self.p11, self.p12, self.p22 = np.zeros(0), np.zeros(0), np.zeros(0)
+        # How often the filter was run for each, up to the number of gains: it decides how much a measurement counts.
+        self.steps = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -61,7 +68,10 @@ class Motion:
     def predict(self, frame: int) -> Places:
         """Predict the centres (T,) in a later frame."""
         n = frame - self.frame
-        if n.max(initial=1) <= _STEADY:
+        longest = find_longest(n)
+        if longest == 1:
+            return self.centre + self.velocity
+        if longest <= _STEADY:
             return self.centre + self.velocity * n
         # An animal that is not seen has often stopped, and a straight line leaves the arena.
         decay = self._config.velocity_decay
@@ -72,21 +82,21 @@ class Motion:
     def correct(self, rows: Rows, frame: int, measured: Places, sizes: Floats) -> None:
         """Take measured centres (R,) and sizes (R,), NaN where unknown, of some tracks."""
         n = frame - self.frame[rows]
-        late = n > 1
-        number = np.count_nonzero(late)
-        if not number:
+        if find_longest(n) == 1:
             self._step(rows, measured)
         else:
             if isinstance(rows, slice):
                 rows = np.arange(len(self))
+            late = n > 1
             self._replay(rows[late], n[late], measured[late])
-            if number < len(late):
+            if not late.all():
                 self._step(rows[~late], measured[~late])
         self.frame[rows] = frame
         self.seen[rows] = measured
         before = self.size[rows]
         grown = before + _SIZE_GAIN * (sizes - before)
-        self.size[rows] = np.where(np.isnan(grown), before, grown)
+        unknown = np.isnan(grown)
+        self.size[rows] = np.where(unknown, before, grown) if np.count_nonzero(unknown) else grown
 
     def add(self, frame: int, centres: Places, sizes: Floats) -> None:
         """Begin tracks at centres (R,)."""
@@ -97,9 +107,7 @@ class Motion:
             "velocity": np.zeros(count),
             "size": sizes,
             "seen": centres,
-            **{
-                name: np.full(count, value) for name, value in zip(("p11", "p12", "p22"), _START, strict=True)
-            },
+            "steps": np.zeros(count, np.int64),
         }
         for name in self._FIELDS:
             setattr(self, name, np.concatenate([getattr(self, name), new[name]]))
@@ -125,19 +133,13 @@ class Motion:
 
     def _step(self, rows: Rows, measured: Places) -> None:
         """Go one frame on, and take a measurement."""
-        config, p12, p22 = self._config, self.p12[rows], self.p22[rows]
-        both = p12 + p22
-        p11 = self.p11[rows] + p12 + both + config.position_noise**2
-        total = p11 + config.measurement_noise**2
-        gain, pull = p11 / total, both / total
-        velocity = self.velocity[rows]
+        steps, velocity = self.steps[rows], self.velocity[rows]
+        gains = self._gains.take(steps, axis=0)
         expected = self.centre[rows] + velocity
         off = measured - expected
-        self.centre[rows] = expected + gain * off
-        self.velocity[rows] = velocity + pull * off
-        left = 1 - gain
-        self.p11[rows], self.p12[rows] = left * p11, left * both
-        self.p22[rows] = p22 + config.velocity_noise**2 - pull * both
+        self.centre[rows] = expected + gains[:, 0] * off
+        self.velocity[rows] = velocity + gains[:, 1] * off
+        self.steps[rows] = np.minimum(steps + 1, len(self._gains) - 1)
 
     def _replay(self, rows: Ints, n: Ints, measured: Places) -> None:
         """Go through a gap again, on a straight line to where the animal was found (OC-SORT's re-update).
@@ -154,6 +156,33 @@ class Motion:
         for step in range(1, int(steps.max()) + 1):
             on = steps >= step
             self._step(rows[on], start[on] + way[on] * step)
+
+
+def compute_gains(config: MotionTrackerConfig) -> Places:
+    """Compute how much of a step's error centre and velocity take up, (S, 2), for a track's first, second ... step.
+
+    The covariance of a Kalman filter does not depend on what is measured, so that all tracks have the same gains. They
+    settle soon; the last row holds for all steps after it. Complex, as places are: mixed products take twice as long.
+    """
+    (p11, p12, p22), gains = _START, [(0.0, 0.0)]
+    for _ in range(_STEPS):
+        both = p12 + p22
+        p11 = p11 + p12 + both + config.position_noise**2
+        total = p11 + config.measurement_noise**2
+        gain, pull = p11 / total, both / total
+        p11, p12 = (1 - gain) * p11, (1 - gain) * both
+        p22 = p22 + config.velocity_noise**2 - pull * both
+        before = gains[-1]
+        gains.append((gain, pull))
+        if abs(gain - before[0]) <= _SETTLED * gain and abs(pull - before[1]) <= _SETTLED * pull:
+            break
+    return np.array(gains[1:], np.complex128)
+
+
+def find_longest(n: Ints) -> int:
+    """Find the most of some numbers of frames (T,); 1 of none."""
+    # Of a few, a list is quicker than max().
+    return max(n.tolist(), default=1)
 
 
 # Views, not copies.

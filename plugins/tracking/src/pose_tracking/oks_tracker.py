@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pose_core.interfaces import TrackerContext
 from pose_core.structures import Instances
 from pose_tracking.config import OksConfig
-from pose_tracking.motion import Floats, Ints, Places, Rows
+from pose_tracking.motion import Floats, Ints, Places, Rows, find_longest
 from pose_tracking.motion_tracker import MotionTracker
-from pose_tracking.poses import measure_poses
-from pose_tracking.similarity import add_up, compare_centres, compare_keypoints, compare_within
+from pose_tracking.poses import Poses, measure_poses
+from pose_tracking.similarity import Mask, compare_centres, compare_keypoints, compare_within, square
 
 _POSE_GAIN = 0.6
 """Share of a new pose in the running mean."""
@@ -41,6 +40,7 @@ class OksTracker(MotionTracker):
     """
 
     config: OksConfig
+    found: Poses
 
     def __init__(self, config: OksConfig, context: TrackerContext) -> None:
         super().__init__(config, context)
@@ -54,101 +54,109 @@ class OksTracker(MotionTracker):
         self._seen = np.zeros((0, count), np.int64)
         # How far each turns in a frame, as a complex number of length 1.
         self._turn = np.zeros(0, np.complex128)
-        # 1 for keypoints that were seen recently when the track was seen last; they are expected.
-        self._known = np.zeros((0, count))
-        self._found = measure_poses(np.zeros((0, count, 2), np.float32))
-        # 1 for keypoints that are there: products of small matrices take less time than sums over masks.
-        self._there = np.zeros((0, count))
+        # 1 for keypoints that were seen recently when the track was seen last; they are expected. Complex, for products
+        # of one type take half the time of mixed ones.
+        self._known = np.zeros((0, count), np.complex128)
+        # Summed up by a product, which takes less time than sum() for a few.
+        self._ones = np.ones(count, np.complex128)
 
-    def measure(self, instances: Instances) -> tuple[npt.NDArray[np.bool_], Places, Floats]:
+    def measure(self, animals: Sequence[Instances]) -> Poses:
         """Measure centres and sizes by the keypoints."""
-        points = instances.keypoints if self._all_move else instances.keypoints[:, self._moving]
-        found = self._found = measure_poses(points)
-        self._there = found.known.astype(np.float64)
-        return found.counts > 0, found.centres, found.sizes
+        points = np.concatenate([some.keypoints for some in animals])
+        return measure_poses(points if self._all_move else points[:, self._moving])
 
-    def compare(self, frame: int, expected: Places) -> tuple[Floats, Places]:
+    def compare(self, frame: int, expected: Places) -> tuple[Floats, Places, Floats]:
         """Compare poses: similarity of keypoints, and a little of centres."""
         n = frame - self.motion.frame
-        turn = self._turn if n.max(initial=1) == 1 else self._turn ** np.minimum(n, _STEADY)
-        poses = expected[:, None] + self._pose * turn[:, None]
+        turn = self._turn if find_longest(n) == 1 else self._turn ** np.minimum(n, _STEADY)
+        poses, known, sizes = self._pose * turn[:, None], self._known, self.motion.size
         # Compared in blocks: the table of many animals would not fit into the cache.
-        step = max(1, _MANY // max(len(self._there), 1))
+        step = max(1, _MANY // max(len(self.found.weights), 1))
         if step >= len(poses):
-            return self._compare(poses, self._known, expected, self.motion.size)
+            return self._compare(poses, known, expected, sizes)
         parts = [
-            self._compare(poses[rows], self._known[rows], expected[rows], self.motion.size[rows])
+            self._compare(poses[rows], known[rows], expected[rows], sizes[rows])
             for rows in (slice(i, i + step) for i in range(0, len(poses), step))
         ]
-        return np.concatenate([s for s, _ in parts]), np.concatenate([off for _, off in parts])
+        similarity, off, squared = zip(*parts, strict=True)
+        return np.concatenate(similarity), np.concatenate(off), np.concatenate(squared)
 
     def _compare(
-        self, poses: Places, known: Floats, expected: Places, sizes: Floats
-    ) -> tuple[Floats, Places]:
-        found, there = self._found, self._there
-        counts = known @ there.T
+        self, poses: Places, known: Places, expected: Places, sizes: Floats
+    ) -> tuple[Floats, Places, Floats]:
+        """Compare the poses (T, K) of tracks, around where they are expected, with those that are found."""
+        found, weights = self.found, self.found.weights
+        counts = known.dot(weights.T)
         # Points that are missing are 0, and add nothing.
-        off = (known @ found.points.T - (poses * known) @ there.T) / np.maximum(counts, 1)
-        if np.count_nonzero(counts) < counts.size:
+        apart = known.dot(found.points.T) - (poses * known).dot(weights.T)
+        if np.count_nonzero(counts) == counts.size:
+            off = apart / counts - expected[:, None]
+        else:
+            off = apart / np.maximum(counts, 1) - expected[:, None]
             off = np.where(counts == 0, found.centres - expected[:, None], off)
-        most = np.maximum(add_up(known)[:, None], found.counts)
-        apart = found.points - poses[:, None]
-        near = compare_keypoints(apart, known[:, None] * there, most, sizes, self.config.oks_stddev)
+        squared = square(off)
+        most = np.maximum(known.dot(self._ones).real[:, None], found.counts)
+        near = compare_keypoints(
+            poses + expected[:, None], known.real, found.distant, most, sizes, self.config.oks_stddev
+        )
         weight = self.config.centre_weight
-        return (1 - weight) * near + weight * compare_centres(off, sizes), off
+        return (1 - weight) * near + weight * compare_centres(squared, sizes), off, squared
 
     def compare_each_other(self, some: Ints, others: Ints) -> Floats:
         """Compare poses of one frame."""
-        found, sizes = self._found, self.fill_sizes(self._found.sizes)
-        return compare_within(found.points, found.known, sizes, some, others, self.config.oks_stddev)
+        sizes = self.fill_sizes(self.found.sizes)
+        return compare_within(self.found, sizes, some, others, self.config.oks_stddev)
 
     def correct(self, frame: int, tracks: Rows, animals: Ints, measured: Places) -> None:
         """Take new poses."""
-        there = self._there[animals]
+        there = self.found.weights.take(animals, axis=0)
         n = frame - self.motion.frame[tracks]
         common = there * self._known[tracks]
-        self.motion.correct(tracks, frame, measured, self._found.sizes[animals])
-        around = self._found.points[animals] - self.motion.centre[tracks][:, None]
+        self.motion.correct(tracks, frame, measured, self.found.sizes.take(animals))
+        around = self.found.points.take(animals, axis=0) - self.motion.centre[tracks][:, None]
         pose = self._turn_poses(tracks, around, common, n)
         # Of a keypoint that was not expected the new place counts alone.
         pose += (there - (1 - _POSE_GAIN) * common) * (around - pose)
-        seen = np.where(self._found.known[animals], frame, self._seen[tracks])
-        known = (seen >= frame - self.config.track_window).astype(np.float64)
-        # The centre stays the middle of what is known of the pose.
-        middle = add_up(pose * known) / np.maximum(add_up(known), 1)
+        seen = self._seen[tracks]
+        np.copyto(seen, frame, where=self.found.known.take(animals, axis=0))
+        known = (seen >= frame - self.config.track_window).astype(np.complex128)
+        # The centre stays the middle of what is known of the pose; something is, since the animal was just seen.
+        middle = (pose * known).dot(self._ones) / known.dot(self._ones)
         self.motion.move(tracks, middle)
         self._pose[tracks] = pose - middle[:, None]
         self._seen[tracks] = seen
         self._known[tracks] = known
 
-    def _turn_poses(self, tracks: Rows, around: Places, common: Floats, n: Ints) -> Places:
+    def _turn_poses(self, tracks: Rows, around: Places, common: Places, n: Ints) -> Places:
         """Turn the poses of tracks as animals (R, K), seen n frames later, have turned by the keypoints of both."""
         pose, rate = self._pose[tracks], self._turn[tracks]
-        turned = add_up(around * pose.conj() * common)
+        turned = (around * pose.conj() * common).dot(self._ones)
         length = np.abs(turned)
-        sure = (add_up(common) >= _TURNED) & (length > 0)
+        sure = (common.dot(self._ones).real >= _TURNED) & (length > 0)
+        gain: Floats | float = _TURN_GAIN
         if np.count_nonzero(sure) == len(sure):
             turned /= length
         else:
             turned = np.where(sure, turned / np.where(sure, length, 1.0), 1.0)
-        each = turned if n.max() == 1 else turned ** (1 / n)
-        rate = rate + (_TURN_GAIN * sure) * (each - rate)
+            gain = _TURN_GAIN * sure
+        each = turned if find_longest(n) == 1 else turned ** (1 / n)
+        rate = rate + gain * (each - rate)
         self._turn[tracks] = rate / np.abs(rate)
         return np.asarray(pose * turned[:, None])
 
     def begin(self, frame: int, animals: Ints) -> None:
         """Begin tracks with poses."""
-        found = self._found
+        found = self.found
         there = found.known[animals]
         pose = np.where(there, found.points[animals] - found.centres[animals, None], 0.0)
         self._pose = np.concatenate([self._pose, pose])
         # Far in the past: a keypoint that was never seen is expected nowhere.
         seen = np.where(there, frame, np.iinfo(np.int64).min // 2)
         self._seen = np.concatenate([self._seen, seen])
-        self._known = np.concatenate([self._known, self._there[animals]])
+        self._known = np.concatenate([self._known, found.weights[animals]])
         self._turn = np.concatenate([self._turn, np.ones(len(animals), np.complex128)])
 
-    def keep(self, kept: npt.NDArray[np.bool_]) -> None:
+    def keep(self, kept: Mask) -> None:
         """Forget the poses of other tracks."""
         self._pose, self._seen = self._pose[kept], self._seen[kept]
         self._turn, self._known = self._turn[kept], self._known[kept]
