@@ -77,13 +77,19 @@ def distributions_by_module() -> Mapping[str, list[str]]:
     return importlib.metadata.packages_distributions()
 
 
-def imported(folder: Path) -> dict[str, str]:
+@functools.cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imported(folder: Path) -> Mapping[str, str]:
     """Distribution of each import that is neither of the standard library nor of the folder's own; a file for
     each."""
     by_module = distributions_by_module()
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parse(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) and not node.level else []
             for top in {name.partition(".")[0] for name in names} - sys.stdlib_module_names:
@@ -137,7 +143,7 @@ def test_the_core_requires_what_it_imports() -> None:
     assert always - {"pydantic-core"} <= set(found), "required and never imported"
     # What is optional is imported where it is used, never with its module.
     for path in (ROOT / "pose_core").rglob("*.py"):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in parse(path).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
             assert not {name.partition(".")[0] for name in names} & extras, path

@@ -34,7 +34,21 @@ _CONTEXT.set_forkserver_preload(
     ]
 )
 
-COMMANDS = frozenset({"train", "evaluate", "predict", "import", "compare", "config", "check", "show-maps"})
+COMMANDS = frozenset(
+    {
+        "adapt",
+        "check",
+        "compare",
+        "config",
+        "evaluate",
+        "export",
+        "import",
+        "predict",
+        "show-batch",
+        "show-maps",
+        "train",
+    }
+)
 """Those that import torch; others start as they always do, also to show that they do without."""
 
 
