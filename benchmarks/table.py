@@ -112,7 +112,8 @@ def main() -> None:
     today = datetime.datetime.now(tz=datetime.UTC)
     machine = (
         f"{today:%Y-%m-%d}, {find_processor()}, {os.cpu_count()} cores, torch {version('torch').partition('+')[0]}; "
-        f"two threads multiply {run('parity/limit.py'):.0f} GFLOP/s."
+        f"two threads multiply {run('parity/limit.py'):.0f} GFLOP/s; networks: {options.frames} frames, medians of "
+        f"{options.repeats}."
     )
     lines = [machine, "", HEADER]
     print("\n".join(lines), flush=True)
