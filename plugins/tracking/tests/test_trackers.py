@@ -315,7 +315,8 @@ def test_the_filter_is_the_one_with_whole_matrices() -> None:
     state, covariance = np.zeros((2, 2)), np.diag([(0.1 * size) ** 2, (size / 16) ** 2])
     move = np.array([[1.0, 1.0], [0.0, 1.0]])
     noise = np.diag([(config.position_noise * size) ** 2, (config.velocity_noise * size) ** 2])
-    for frame in range(1, 30):
+    # Long enough for the gains to settle.
+    for frame in range(1, 300):
         measured = np.array([5.0 * frame, frame]) + rng.normal(0, 2, 2)
         state, covariance = move @ state, move @ covariance @ move.T + noise
         gain = covariance[:, 0] / (covariance[0, 0] + (config.measurement_noise * size) ** 2)
