@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -35,8 +34,9 @@ if TYPE_CHECKING:
 _IN_MEMORY = 1 << 22
 _EVERY = 500
 
-_BLOCK = 256
-"""Frames that are held at once: what is done for all of them takes little longer than for one."""
+_FRAMES, _ANIMALS = 256, 4096
+"""Frames that are held at once, at most, and animals from which on they are fewer. What is done for all of them takes
+little longer than for one."""
 
 _ROW = np.dtype([("id", np.int64), ("margin", np.float32)])
 
@@ -286,8 +286,15 @@ class TrackedFrames:
 
 def _take_blocks(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
     """Yield frames some at a time, in order."""
-    left = iter(frames)
-    while block := list(islice(left, _BLOCK)):
+    block: list[Frame] = []
+    animals = 0
+    for frame in frames:
+        block.append(frame)
+        animals += len(frame.instances)
+        if len(block) >= _FRAMES or animals >= _ANIMALS:
+            yield block
+            block, animals = [], 0
+    if block:
         yield block
 
 

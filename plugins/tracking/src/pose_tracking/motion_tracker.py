@@ -50,7 +50,7 @@ class _Sight(NamedTuple):
         high, low, begins: (N,) whether an animal is of the first pass, of the second, and may begin a track.
         lows, beginners: how many are.
         least: (N,) similarity that a pair with the animal must exceed in its pass.
-        rival: (N,) the same for one that is to be compared with others.
+        rival: (N,) similarity beyond which a pair is one of those to choose from, for a margin too.
         counts: of the scale of scores, after this frame.
     """
 
@@ -100,7 +100,7 @@ class MotionTracker(Tracker):
 
     @abstractmethod
     def measure(self, animals: Sequence[Instances]) -> Measured:
-        """Measure the animals of several frames, each by itself."""
+        """Measure the animals of several frames, each by itself; what it gives is cut into frames by its rows."""
 
     @abstractmethod
     def compare(self, frame: int, expected: Places) -> tuple[Floats, Places, Floats]:
