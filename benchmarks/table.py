@@ -1,6 +1,6 @@
 """One table of what people wait for: beside DeepLabCut where it is installed, beside the budgets of the project else.
 
-    python benchmarks/table.py [--only codecs parts networks] [--write docs/measurements.md] [--frames N]
+    python benchmarks/table.py [--only codecs parts networks] [--networks NAME ...] [--write docs/measurements.md]
 
 Runs the benchmarks of small parts, and parity/codecs.py and parity/speed.py, which compare with DeepLabCut where
 ``make .venv-parity/.installed`` has set it up. First comes what the cores multiply at most. ``--write`` puts the table
@@ -60,12 +60,13 @@ def list_codecs(quick: Sequence[str]) -> Iterator[str]:
         yield f"| {row['name']} | {row['ours']:.2f} ms | {beside} | {times} | |"
 
 
-def list_networks(frames: int, repeats: int) -> Iterator[str]:
+def list_networks(frames: int, repeats: int, names: Sequence[str]) -> Iterator[str]:
     """Rows of videos, from file to file."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.json"
         command = [sys.executable, str(ROOT / "parity" / "speed.py"), "--json", str(file)]
         command += ["--frames", str(frames), "--repeats", str(repeats)]
+        command += ["--only", *names] if names else []
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         rows = json.loads(file.read_text(encoding="utf-8"))
     for row in rows:
@@ -104,6 +105,9 @@ def main() -> None:
     kinds = ("parts", "codecs", "networks")
     parser.add_argument("--only", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page as well")
+    parser.add_argument(
+        "--networks", nargs="+", default=[], metavar="NAME", help="these only, of parity/speed.py"
+    )
     parser.add_argument("--frames", type=int, default=24, help="of the video of the networks")
     parser.add_argument("--repeats", type=int, default=5, help="of each of them")
     parser.add_argument("--quick", action="store_true", help="twice each only, to see that it runs")
@@ -119,7 +123,7 @@ def main() -> None:
     print("\n".join(lines), flush=True)
     rows: list[Iterator[str]] = []
     if "networks" in options.only and ORIGINAL.is_file():
-        rows.append(list_networks(options.frames, options.repeats))
+        rows.append(list_networks(options.frames, options.repeats, options.networks))
     if "codecs" in options.only:
         rows.append(list_codecs(quick))
     if "parts" in options.only:
