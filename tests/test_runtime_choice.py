@@ -308,5 +308,5 @@ def test_a_damaged_record_is_an_unknown_one(tmp_path: Path) -> None:
 def test_results_of_another_runtime_are_the_same_result(run: Path, pictures: Path, tmp_path: Path) -> None:
     predict(run, pictures, tmp_path / "out", runtime="torch")
     assert predict(run, pictures, tmp_path / "out", runtime="openvino") == TORCH
-    with pytest.raises(PoseError, match="precision 16: is for GPUs"):
-        predict(run, pictures, tmp_path / "out", precision=16)
+    with pytest.raises(PoseError, match="runtime torch: computes with 32 bits on cpu, not with 16"):
+        predict(run, pictures, tmp_path / "out", runtime="torch", precision=16)

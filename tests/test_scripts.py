@@ -155,7 +155,9 @@ def test_a_difference_from_sleap_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_prediction_throughput(pose: Any, blob_project: Path, tmp_path: Path) -> None:
+def test_prediction_throughput_and_what_the_network_spends(
+    pose: Any, blob_project: Path, tmp_path: Path
+) -> None:
     process = pose.train(blob_project, tmp_path / "run", "--epochs", "1")
     assert process.returncode == 0, process.stderr
     scene = Scene(SceneSpec(size=(64, 64)))
@@ -171,6 +173,9 @@ def test_prediction_throughput(pose: Any, blob_project: Path, tmp_path: Path) ->
     )
     assert len(rates) == 3
     assert all(float(rate) > 0 for rate in rates.values())
+    printed = run("benchmarks/network_profile.py", tmp_path / "run", "--size", "64x64", "--images", "2")
+    assert any("convolution" in line for line in printed.splitlines()[4:])
+    assert re.match(r"\d+\.\d ms an image$", printed.splitlines()[0])
 
 
 @pytest.mark.long

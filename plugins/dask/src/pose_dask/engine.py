@@ -187,7 +187,8 @@ class DaskHandle(EngineHandle):
                 "engine goes on"
             ) from None
         alive = sum(state not in _OVER for state in states.values())
-        if not alive and self._futures and all(future.status == "error" for future in self._futures):
+        # By the scheduler: its client here may hear of them later, and exception() waits until it has.
+        if not alive and self._futures and all(states.get(each.key) == "erred" for each in self._futures):
             self._lost = True
             error = self._futures[0].exception()
             raise PoseError(
