@@ -55,7 +55,9 @@ def list_codecs(quick: Sequence[str]) -> Iterator[str]:
     oracle = [] if ORIGINAL.is_file() else ["--oracle", ""]
     for row in run("parity/codecs.py", *oracle, *quick[:2]):
         theirs = row["theirs"]
-        beside = f"budget {row['budget_ms']:g} ms" if theirs is None else f"DeepLabCut {theirs:.1f} ms"
+        over = ": over" if row["ours"] > row["budget_ms"] else ""
+        beside = "" if theirs is None else f"DeepLabCut {theirs:.1f} ms, "
+        beside += f"budget {row['budget_ms']:g} ms{over}"
         times = "" if theirs is None else f"{theirs / row['ours']:.1f}"
         yield f"| {row['name']} | {row['ours']:.2f} ms | {beside} | {times} | |"
 
