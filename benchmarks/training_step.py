@@ -1,15 +1,18 @@
 """Where the time of a training step goes: convolutions, normalisation, the optimiser, waiting for images, the rest.
 
-    python benchmarks/training_step.py DATA [--models unet resnet_50 ...] [--steps 12] [--set KEY=VALUE ...]
+    python benchmarks/training_step.py DATA [--models unet resnet_50 ...] [--epochs 3] [--set KEY=VALUE ...]
 
-Trains each model for a few steps by ``pose_core.train`` with its defaults under PyTorch's profiler, and sums what each
-operation took itself, in the thread that trains, from the end of the third step to the end of the last. What workers
-compute (images, augmentation, targets) counts only where the step waits for it.
+Trains each model for a few epochs by ``pose_core.train`` with its defaults under PyTorch's profiler, and sums what each
+operation took itself, in the thread that trains, within the steps after the first epoch: that one reads the images,
+claims memory and chooses kernels. What workers compute (images, augmentation, targets) counts only where the step waits
+for it; what lies between epochs (validation) does not count.
 """
 
 from __future__ import annotations
 
 import argparse
+import bisect
+import itertools
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -21,9 +24,6 @@ from torch.profiler import ProfilerActivity, profile
 import pose_core
 
 MODELS = ("unet", "resnet_50", "hrnet_w18", "rtmpose_s")
-SKIPPED = 3
-"""Steps in which memory is claimed and kernels are chosen."""
-
 GROUPS = {
     "convolutions": ("conv", "mm", "linear"),
     "normalisation": ("batch_norm", "layer_norm", "group_norm"),
@@ -40,27 +40,44 @@ def find_group(name: str) -> str:
     return next((group for group, parts in GROUPS.items() if any(part in name for part in parts)), REST)
 
 
-def sum_steps(events: Iterable[FunctionEvent]) -> tuple[dict[str, float], float, int, Counter[str]]:
+def sum_steps(
+    events: Iterable[FunctionEvent], epochs: int
+) -> tuple[dict[str, float], float, int, Counter[str]]:
     """Sum what operations took themselves.
+
+    Args:
+        events: of the profiler.
+        epochs: that were trained.
 
     Returns:
         microseconds by group; those of all steps by the clock; the number of steps; microseconds of each operation of
         the rest.
     """
     events = list(events)
-    steps = sorted((e for e in events if e.name.startswith("Optimizer.step")), key=lambda e: e.time_range.end)
-    begin, end = steps[SKIPPED - 1].time_range.end, steps[-1].time_range.end
-    thread = steps[0].thread
+    ends = sorted(
+        (e for e in events if e.name.startswith("Optimizer.step")), key=lambda event: event.time_range.end
+    )
+    each, thread = len(ends) // epochs, ends[0].thread
+    # From the end of one step to that of the next, within an epoch.
+    spans = [
+        (before.time_range.end, after.time_range.end)
+        for place, (before, after) in enumerate(itertools.pairwise(ends), 1)
+        if place > each and place % each
+    ]
+    if not spans:
+        raise SystemExit(f"{each} steps an epoch, {epochs} epochs: too few to measure; more --epochs, or more images")
     groups: dict[str, float] = dict.fromkeys((*GROUPS, REST), 0.0)
     rest: Counter[str] = Counter()
+    begins = [begin for begin, _ in spans]
     for event in events:
-        if event.thread != thread or event.time_range.start < begin or event.time_range.end > end:
+        place = bisect.bisect_right(begins, event.time_range.start) - 1
+        if event.thread != thread or place < 0 or event.time_range.end > spans[place][1]:
             continue
         group = find_group(event.name)
         groups[group] += event.self_cpu_time_total
         if group == REST:
             rest[event.name] += int(event.self_cpu_time_total)
-    return groups, end - begin, len(steps) - SKIPPED, rest
+    return groups, sum(end - begin for begin, end in spans), len(spans), rest
 
 
 def main() -> None:
@@ -69,7 +86,7 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("--models", nargs="+", default=MODELS)
-    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", dest="settings")
     options = parser.parse_args()
     settings = dict(setting.split("=", 1) for setting in options.settings)
@@ -78,9 +95,14 @@ def main() -> None:
     for model in options.models:
         with tempfile.TemporaryDirectory() as folder, profile(activities=[ProfilerActivity.CPU]) as profiled:
             pose_core.train(
-                options.data, model, out=Path(folder) / "run", epochs=1, device="cpu", settings=settings
+                options.data,
+                model,
+                out=Path(folder) / "run",
+                epochs=options.epochs,
+                device="cpu",
+                settings=settings,
             )
-        groups, total, steps, rest = sum_steps(profiled.events())
+        groups, total, steps, rest = sum_steps(profiled.events(), options.epochs)
         shares = [*groups.values(), total - sum(groups.values())]
         row = " | ".join(f"{100 * share / total:.0f} %" for share in shares)
         print(f"| `{model}` | {total / steps / 1000:.0f} | {row} |", flush=True)
