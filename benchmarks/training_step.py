@@ -65,7 +65,9 @@ def sum_steps(
         if place > each and place % each
     ]
     if not spans:
-        raise SystemExit(f"{each} steps an epoch, {epochs} epochs: too few to measure; more --epochs, or more images")
+        raise SystemExit(
+            f"{each} steps an epoch, {epochs} epochs: too few to measure; more --epochs, or more images"
+        )
     groups: dict[str, float] = dict.fromkeys((*GROUPS, REST), 0.0)
     rest: Counter[str] = Counter()
     begins = [begin for begin, _ in spans]
