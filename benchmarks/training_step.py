@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
@@ -91,7 +92,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", dest="settings")
     options = parser.parse_args()
-    settings = dict(setting.split("=", 1) for setting in options.settings)
+    settings = {
+        key: yaml.safe_load(value) for key, _, value in (each.partition("=") for each in options.settings)
+    }
     print(f"\n| model | ms a step | {' | '.join(GROUPS)} | {REST} | between operations |")
     print("|---|--:|" + "--:|" * (len(GROUPS) + 2))
     for model in options.models:
