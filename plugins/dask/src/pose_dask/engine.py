@@ -188,7 +188,11 @@ class DaskHandle(EngineHandle):
             ) from None
         alive = sum(state not in _OVER for state in states.values())
         # By the scheduler: its client here may hear of them later, and exception() waits until it has.
-        if not alive and self._futures and all(states.get(str(each.key)) == "erred" for each in self._futures):
+        if (
+            not alive
+            and self._futures
+            and all(states.get(str(each.key)) == "erred" for each in self._futures)
+        ):
             self._lost = True
             error = self._futures[0].exception()
             raise PoseError(
