@@ -118,13 +118,19 @@ def main() -> None:
     today = datetime.datetime.now(tz=datetime.UTC)
     machine = (
         f"{today:%Y-%m-%d}, {find_processor()}, {os.cpu_count()} cores, torch {version('torch').partition('+')[0]}; "
-        f"two threads multiply {run('parity/limit.py'):.0f} GFLOP/s; networks: {options.frames} frames, medians of "
-        f"{options.repeats}."
+        f"two threads multiply {run('parity/limit.py'):.0f} GFLOP/s."
     )
+    networks = "networks" in options.only
+    if networks and ORIGINAL.is_file():
+        machine += f" Networks: {options.frames} frames, medians of {options.repeats}."
+    elif networks or "codecs" in options.only:
+        machine += (
+            f" {ORIGINAL.relative_to(ROOT)} is not there ('make parity'): no networks, nothing beside codecs."
+        )
     lines = [machine, "", HEADER]
     print("\n".join(lines), flush=True)
     rows: list[Iterator[str]] = []
-    if "networks" in options.only and ORIGINAL.is_file():
+    if networks and ORIGINAL.is_file():
         rows.append(list_networks(options.frames, options.repeats, options.networks))
     if "codecs" in options.only:
         rows.append(list_codecs(quick))

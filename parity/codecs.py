@@ -167,6 +167,7 @@ def make_decoding() -> list[Case]:
 
 
 def _graph_of(head: Head) -> list[list[int]]:
+    # Heads with fields have limbs; what the interface promises of all heads does not.
     return [list(limb) for limb in head.limbs]  # type: ignore[attr-defined]
 
 
@@ -192,6 +193,7 @@ def _numpy(outputs: Outputs) -> dict[str, np.ndarray]:
 def measure(case: Case, oracle: Oracle | None, folder: Path, repetitions: int) -> Row:
     """Time both sides in turns, five calls of ours to one block of theirs."""
     file = folder / "case.npz"
+    # Its own arguments stand among the arrays' names, so mypy takes the arrays for them.
     np.savez(file, **case.arrays)  # type: ignore[arg-type]
     ours: list[float] = []
     theirs: list[float] = []

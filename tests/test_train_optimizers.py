@@ -118,3 +118,19 @@ def test_options_of_a_network_below_are_checked(blob_project: Path) -> None:
     wrong = "stages.detector.train.optimizer.options.betas=[2, 2]"
     with pytest.raises(ConfigError, match=r"stages\.detector\.train\.optimizer\.options: adamw does not"):
         prepare(blob_project, "top_down_unet", networks={"detector": "ssdlite"}, assignments=[wrong])
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_on_a_cpu_steps_are_fused_where_torch_can_and_the_same(name: str) -> None:
+    kind = optimizers_of_torch()[name]
+    spec = DecidedOptimizerSpec(name=name, lr=1e-2, weight_decay=0)
+    made, plain = (torch.nn.Parameter(torch.linspace(-1, 1, 12).reshape(3, 4)) for _ in range(2))
+    ours = make_optimizer(spec, [{"params": [made]}])
+    assert bool(ours.defaults.get("fused")) == ("fused" in inspect.signature(kind).parameters)
+    options = {key: value for key, value in ours.defaults.items() if key != "fused"}
+    theirs = kind([plain], **{k: v for k, v in options.items() if k in inspect.signature(kind).parameters})
+    for step in range(5):
+        for parameter, optimizer in ((made, ours), (plain, theirs)):
+            parameter.grad = torch.sin(torch.arange(12.0).reshape(3, 4) + step)
+            optimizer.step()
+    torch.testing.assert_close(made, plain, rtol=1e-5, atol=1e-6)

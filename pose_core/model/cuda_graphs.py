@@ -62,6 +62,7 @@ class CudaCapture:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        # Torch's class for streams states no types.
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
