@@ -190,7 +190,9 @@ def test_what_a_gpu_is_asked_in_small(tmp_path: Path) -> None:
     # The device is the CPU: 32 bits are the same, and fewer are not.
     assert all(row["float32_off"] == 0 < row["half_off"] < 0.1 for row in found["parts"]["parity"])
     # Random numbers of another runtime are as near as those of runs must be, and stay as they were handed out.
-    assert all(row["off"] < 1e-4 and not row["overwritten"] for row in found["parts"]["runtimes"])
+    # Fewer bits are tried only on a processor that computes them.
+    assert not any(row["overwritten"] for row in found["parts"]["runtimes"])
+    assert all(row["off"] < {32: 1e-4, 16: 0.1}[row["precision"]] for row in found["parts"]["runtimes"])
     assert {row["runtime"] for row in found["parts"]["runtimes"]} == {
         "onnxruntime/onnxruntime",
         "openvino/openvino",
