@@ -12,7 +12,7 @@ from torch import Tensor
 from pose_core.catalog import find_missing_package, get_catalog
 from pose_core.errors import PoseError
 from pose_core.model.assemble import Outputs, PoseModel
-from pose_core.model.runner import make_example, use_runtime
+from pose_core.model.runner import make_example, make_pixels, use_runtime
 from pose_core.model.torch_runtime import AutoRuntime, TorchRuntime
 from pose_core.pipeline.computing import parse_runtime
 from pose_core.pipeline.torchcodec_video import TorchcodecSource
@@ -85,7 +85,7 @@ def compare_runtimes(session: Session) -> None:
 
 def _compare_runtime(session: Session, runtime: str, precision: int, method: str, name: str) -> None:
     model = make_run(session, method, name).load_model(session.device)
-    images, *rest = make_example(model)
+    images, *rest = make_pixels(model)
     extra = dict(zip(model.inputs, rest, strict=True))
     cache = session.folder / "runtimes" / f"{name}-{method}-{precision}"
     notes = _Notes()
@@ -96,11 +96,12 @@ def _compare_runtime(session: Session, runtime: str, precision: int, method: str
         kept, largest = [], 0.0
         with torch.inference_mode():
             for call in range(_CALLS):
-                seen = images * (1 + call / _CALLS)
+                # Other images each time, so that what is overwritten shows.
+                seen = images.roll(call, dims=-1)
                 found = _flatten(model.compute(seen, extra))
                 kept.append((found, [tensor.clone() for tensor in found]))
                 with torch.autocast(session.device.type, torch.float16, enabled=precision == 16):
-                    wanted = _flatten(model(seen, **extra))
+                    wanted = _flatten(model(model.normalise(seen), **extra))
                 largest = max(largest, _find_largest(_to_host(found), _to_host(wanted)))
         overwritten = not all(
             torch.equal(a, b) for one, other in kept for a, b in zip(one, other, strict=True)

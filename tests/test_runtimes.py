@@ -19,7 +19,7 @@ from pose_core.errors import ConfigError, PluginError
 from pose_core.interfaces import Predictions
 from pose_core.io.downloads import get_cache_folder
 from pose_core.model.build import build_model
-from pose_core.model.runner import make_example, use_runtime
+from pose_core.model.runner import make_pixels, use_runtime
 from pose_core.pipeline.crops import Crops
 from pose_core.specs import RuntimeConfig, parse_component
 from pose_core.structures import ByteArray
@@ -125,15 +125,15 @@ def check_family(runtime: str, method: str, name: str, cache: Path) -> None:
     use_runtime(network, config_of(runtime), cache, name)
     assert network.compute is not None
     for images in (1, 3):
-        floats, *extra = make_example(network, images)
+        pixels, *extra = make_pixels(network, images)
         if spec.model.preprocess.size is None:
             more = network.size_multiple
-            floats = torch.nn.functional.pad(floats, (0, more, 0, 2 * more))
+            pixels = torch.nn.functional.pad(pixels, (0, more, 0, 2 * more))
             extra = [torch.nn.functional.pad(each, (0, more, 0, 2 * more)) for each in extra]
         named = dict(zip(network.inputs, extra, strict=True))
         with torch.inference_mode():
-            wanted = network(floats, **named)
-            found = network.compute(floats, named)
+            wanted = network(network.normalise(pixels), **named)
+            found = network.compute(pixels, named)
             for head, tensors in wanted.items():
                 for output, tensor in tensors.items():
                     off = (found[head][output] - tensor).abs().max()

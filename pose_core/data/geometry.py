@@ -233,6 +233,8 @@ def warp(image: ByteArray, geometry: FrameGeometry) -> ByteArray:
         image = reduce_image(image, factor_x, factor_y)
         matrix = matrix @ resize_matrix((float(factor_x), float(factor_y)))
     if np.abs(matrix - np.eye(3)).max() < 1e-9:
+        if image.shape[:2] == (geometry.height, geometry.width):
+            return image.copy()
         output = np.zeros((geometry.height, geometry.width, image.shape[2]), np.uint8)
         rows, columns = min(geometry.height, image.shape[0]), min(geometry.width, image.shape[1])
         output[:rows, :columns] = image[:rows, :columns]

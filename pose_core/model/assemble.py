@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pose_core.errors import ConfigError, PluginError
 from pose_core.interfaces import Backbone, BuildContext, ExtraInput, Head, Labels, Neck, Predictions
 from pose_core.model.network import FoundWeights, Network
+from pose_core.model.normalise import normalise
 from pose_core.specs import Feature, ModelSpec
 from pose_core.specs.sides import check_sides
 from pose_core.structures import Skeleton
@@ -19,7 +20,7 @@ from pose_core.structures import Skeleton
 Outputs = Mapping[str, Mapping[str, Tensor]]
 
 Compute = Callable[[Tensor, Mapping[str, Tensor]], Outputs]
-"""Computes the outputs of each head of normalised images and extra inputs."""
+"""Computes the outputs of each head of images (B, 3, H, W) uint8 RGB and extra inputs."""
 
 WATCH: ContextVar[Callable[[PoseModel, Tensor, Mapping[str, Tensor], Outputs], None] | None] = ContextVar(
     "watch", default=None
@@ -97,18 +98,18 @@ class PoseModel(Network):
         """Device of the buffers and parameters."""
         return self.mean.device
 
-    def normalise(self, images: Tensor) -> Tensor:
+    def normalise(self, images: Tensor, *, channels_last: bool = True) -> Tensor:
         """Turn bytes into normalised floats.
 
         Args:
             images: (B, 3, H, W) uint8 RGB.
+            channels_last: whether the channels of a pixel shall lie side by side in memory, as PyTorch computes
+                fastest, or each channel by itself.
 
         Returns:
-            (B, 3, H, W) float32, channels last, normalised by the spec's mean and standard deviation.
+            (B, 3, H, W) float32, normalised by the spec's mean and standard deviation.
         """
-        # In place is safe: uint8 to float32 always makes a new tensor.
-        floats = images.to(torch.float32).sub_(self.mean).div_(self.std)
-        return floats.contiguous(memory_format=torch.channels_last)
+        return normalise(images, self.mean, self.std, channels_last=channels_last)
 
     def forward(self, images: Tensor, **extra: Tensor) -> dict[str, dict[str, Tensor]]:
         """Compute the outputs of each head, by head name and output name.
@@ -194,8 +195,7 @@ class PoseModel(Network):
             if initial is None:
                 raise ValueError("this network needs what an earlier stage found")
             extra = self.extra_for_inference(initial, (images.shape[-2], images.shape[-1]))
-        floats = self.normalise(images)
-        outputs = self(floats, **extra) if self.compute is None else self.compute(floats, extra)
+        outputs = self(self.normalise(images), **extra) if self.compute is None else self.compute(images, extra)
         if (watch := WATCH.get()) is not None:
             watch(self, images, extra, outputs)
         return self.decode(outputs)

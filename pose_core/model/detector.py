@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from pose_core.interfaces import BuildContext, Detector, Labels
 from pose_core.model.network import FoundWeights, Network, load_exactly, match_part, refuse_aliases
+from pose_core.model.normalise import normalise
 from pose_core.specs import DetectorConfig
 from pose_core.structures import Skeleton
 
 ComputeBoxes = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Computes boxes and scores of images (B, 3, H, W) float32 RGB in [0, 1], as a detector's ``forward``."""
+"""Computes boxes and scores of images (B, 3, H, W) uint8 RGB, as :meth:`DetectorModel.predict`."""
 
 
 class DetectorModel(Network):
@@ -64,7 +65,7 @@ class DetectorModel(Network):
             images: (B, 3, H, W) uint8 RGB.
             labels: in pixels of ``images``; ``boxes`` are the targets.
         """
-        return cast(Detector, self.network).loss(_floats(images), labels)
+        return cast(Detector, self.network).loss(self.normalise(images), labels)
 
     @torch.inference_mode()
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,10 +77,20 @@ class DetectorModel(Network):
         Returns:
             boxes (B, M, 4) float32, NaN beyond the last, and scores (B, M), 0 beyond the last.
         """
-        boxes, scores = (self.compute or self.network)(_floats(images))
+        if self.compute is not None:
+            return self.compute(images)
+        boxes, scores = self.network(self.normalise(images))
         return boxes, scores
 
+    def normalise(self, images: Tensor, *, channels_last: bool = True) -> Tensor:
+        """Turn bytes into floats in [0, 1]; architectures have statistics of their own, and use them by themselves.
 
-def _floats(images: Tensor) -> Tensor:
-    # Only to [0, 1]: a detector normalises by itself, as each architecture has statistics of its own.
-    return images.to(torch.float32).div_(255.0).contiguous(memory_format=torch.channels_last)
+        Args:
+            images: (B, 3, H, W) uint8 RGB.
+            channels_last: as of :meth:`pose_core.model.assemble.PoseModel.normalise`.
+
+        Returns:
+            (B, 3, H, W) float32.
+        """
+        black, white = (torch.full((1, 3, 1, 1), level, device=images.device) for level in (0.0, 255.0))
+        return normalise(images, black, white, channels_last=channels_last)

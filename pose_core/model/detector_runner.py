@@ -52,19 +52,20 @@ class DetectorRunner:
     fixed when it was exported.
     """
 
-    def __init__(self, context: RuntimeContext, runtime: Runtime, threshold: float, called: str) -> None:
+    def __init__(self, model: DetectorModel, context: RuntimeContext, runtime: Runtime, called: str) -> None:
+        self._model = model
         self._context = context
         self._runtime = runtime
-        self._threshold = threshold
         self._called = called
         self._compared = {context.example[0].shape[2:]}
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Find boxes and scores, as many as the image with the most has."""
-        found = self._runtime.run([images])
-        if images.shape[2:] not in self._compared:
-            self._compare(images, found)
-        boxes, scores = apply_threshold(found[0], found[1], self._threshold)
+        floats = self._model.normalise(images, channels_last=self._runtime.channels_last)
+        found = self._runtime.run([floats])
+        if floats.shape[2:] not in self._compared:
+            self._compare(floats, found)
+        boxes, scores = apply_threshold(found[0], found[1], self._model.config.threshold)
         most = int((scores > 0).sum(1).max())
         return boxes[:, :most], scores[:, :most]
 
@@ -117,7 +118,7 @@ def use_detector_runtime(
         differs=find_box_difference,
     )
     runtime = make_compared(factory, config, context)
-    model.compute = DetectorRunner(context, runtime, model.config.threshold, config.type.rpartition("/")[2])
+    model.compute = DetectorRunner(model, context, runtime, config.type.rpartition("/")[2])
 
 
 def make_images(model: DetectorModel, images: int = 2) -> Tensor:

@@ -59,7 +59,8 @@ class Runner:
 
     def __call__(self, images: Tensor, extra: Mapping[str, Tensor]) -> Outputs:
         """Compute outputs by head name and output name."""
-        found = self._runtime.run([images, *(extra[name] for name in self._network.inputs[1:])])
+        floats = self._network.model.normalise(images, channels_last=self._runtime.channels_last)
+        found = self._runtime.run([floats, *(extra[name] for name in self._network.inputs[1:])])
         outputs: dict[str, dict[str, Tensor]] = {}
         for (head, name), tensor in zip(self._network.outputs, found, strict=True):
             outputs.setdefault(head, {})[name] = tensor
@@ -226,6 +227,12 @@ def make_example(model: PoseModel, images: int = 2) -> tuple[Tensor, ...]:
     Returns:
         the normalised images and the extra inputs, in their order; the same each time.
     """
+    pixels, *extra = make_pixels(model, images)
+    return model.normalise(pixels), *extra
+
+
+def make_pixels(model: PoseModel, images: int = 2) -> tuple[Tensor, ...]:
+    """Make what :func:`make_example` does, with the images as bytes (B, 3, H, W)."""
     multiple = model.size_multiple
     # Twice and three times, so that neither side is of one cell, nor mistaken for the other.
     height, width = model.spec.preprocess.size or (max(2 * multiple, 64), max(3 * multiple, 96))
@@ -239,4 +246,4 @@ def make_example(model: PoseModel, images: int = 2) -> tuple[Tensor, ...]:
     found = found.with_animals(points.to(model.device), torch.ones_like(points[..., 0]).to(model.device))
     with torch.inference_mode():
         extra = model.extra_for_inference(found, (height, width))
-        return model.normalise(pixels.to(model.device)), *extra.values()
+        return pixels.to(model.device), *extra.values()

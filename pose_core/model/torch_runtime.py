@@ -18,6 +18,7 @@ class TorchRuntime(Runtime):
         replaces_network: whether it does more than the network by itself where the precision is 32.
     """
 
+    channels_last = True
     replaces_network: ClassVar[bool] = False
 
     @classmethod

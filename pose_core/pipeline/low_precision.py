@@ -177,7 +177,7 @@ def _make(
     drift: Drift | None = None
 
     def calibration() -> list[tuple[Tensor, ...]]:
-        return tensors
+        return [(own.model.normalise(pixels), *extra) for pixels, *extra in tensors]
 
     for keep_float in WAYS[precision]:
         use_runtime(
@@ -211,7 +211,7 @@ def _make_pipeline(
 
 
 def _record(run: Run[RunSpec], split: SplitImages, device: torch.device) -> list[Tensors]:
-    """What the network is given for images of a split, one image or crop each."""
+    """What the network is given for images of a split, one image or crop each, as bytes."""
     rows = list(split.rows)
     # Neighbours in a project are neighbours in time.
     np.random.default_rng(0).shuffle(rows)

@@ -131,7 +131,8 @@ def record_inputs(networks: Sequence[AnyNetwork], keep: Callable[[int, Tensors],
 
     Args:
         networks: of one pipeline.
-        keep: gets the place of a network, and the tensors: the images, then extra inputs in their order.
+        keep: gets the place of a network, and the tensors: the images (B, 3, H, W) uint8, then extra inputs in
+            their order.
     """
     put_back = save_computes(networks)
     for place, network in enumerate(networks):
@@ -154,11 +155,11 @@ def compute_again(network: AnyNetwork, tensors: Tensors) -> None:
     """
     images, *rest = tensors
     if isinstance(network, RunDetector):
-        (network.model.compute or network.model.network)(images)
+        network.model.predict(images)
         return
     model, extra = network.model, dict(zip(network.model.inputs, rest, strict=True))
     if model.compute is None:
-        model(images, **extra)
+        model(model.normalise(images), **extra)
     else:
         model.compute(images, extra)
 
@@ -166,7 +167,7 @@ def compute_again(network: AnyNetwork, tensors: Tensors) -> None:
 def _make_recorder(model: PoseModel, place: int, keep: Callable[[int, Tensors], None]) -> Compute:
     def compute(images: Tensor, extra: Mapping[str, Tensor]) -> Outputs:
         keep(place, (images, *(extra[name] for name in model.inputs)))
-        return model(images, **extra)  # type: ignore[no-any-return]
+        return model(model.normalise(images), **extra)  # type: ignore[no-any-return]
 
     return compute
 
@@ -176,7 +177,7 @@ def _make_box_recorder(
 ) -> ComputeBoxes:
     def compute(images: Tensor) -> tuple[Tensor, Tensor]:
         keep(place, (images,))
-        boxes, scores = model.network(images)
+        boxes, scores = model.network(model.normalise(images))
         return boxes, scores
 
     return compute
