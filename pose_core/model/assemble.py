@@ -195,7 +195,9 @@ class PoseModel(Network):
             if initial is None:
                 raise ValueError("this network needs what an earlier stage found")
             extra = self.extra_for_inference(initial, (images.shape[-2], images.shape[-1]))
-        outputs = self(self.normalise(images), **extra) if self.compute is None else self.compute(images, extra)
+        outputs = (
+            self(self.normalise(images), **extra) if self.compute is None else self.compute(images, extra)
+        )
         if (watch := WATCH.get()) is not None:
             watch(self, images, extra, outputs)
         return self.decode(outputs)
