@@ -33,7 +33,7 @@ def score_limbs(
     height, width = paf.shape[-2:]
     way = ends[:, :, None] - starts[:, :, :, None]
     # Not the root of a sum: MKL computes roots with threads of its own, which wait where cores are busy.
-    length = torch.linalg.vector_norm(way, dim=-1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(way, dim=-1, keepdim=True)
     along = torch.linspace(0, 1, samples, device=paf.device, dtype=paf.dtype)
     # Ends are brought to the coordinates of the fields before the points between them are made, which are
     # many.
@@ -74,5 +74,5 @@ def penalize_length(affinity: Tensor, starts: Tensor, ends: Tensor, longest: flo
         longest: pixels.
         penalty: at least 0.
     """
-    length = torch.linalg.vector_norm(ends[:, :, None] - starts[:, :, :, None], dim=-1)
+    length: Tensor = torch.linalg.vector_norm(ends[:, :, None] - starts[:, :, :, None], dim=-1)
     return affinity - penalty * (1 - longest / length.clamp(min=longest))
