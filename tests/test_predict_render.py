@@ -48,7 +48,8 @@ def centre(image: ByteArray) -> tuple[float, float]:
 def test_a_marker_sits_on_its_keypoint(x: float, y: float, marker: str) -> None:
     one = Skeleton(("nose",))
     drawn = draw_instances(BLACK, animal((x, y)), one, marker=marker, radius=4, colours=[(255, 255, 255)])
-    assert centre(drawn) == pytest.approx((x, y), abs=0.12)
+    # OpenCV weighs the pixels of a smooth line in steps, which shifts thin ones by up to 0.132 px.
+    assert centre(drawn) == pytest.approx((x, y), abs=0.15 if marker == "cross" else 0.12)
     assert not BLACK.any()
 
 
