@@ -64,8 +64,8 @@ class Runtime(ABC):
     Attributes:
         packages: module -> distribution of what it needs beyond what its plugin requires; a missing one is refused
             with the command that installs it.
-        channels_last: whether the channels of a pixel lie side by side in memory in the images that it is given, as
-            PyTorch computes fastest; else each channel lies by itself. The shape is the same.
+        channels_last: whether the channels of a pixel lie side by side in memory in the images of the example and of
+            :meth:`run`, as PyTorch computes fastest; else each channel lies by itself. The shape is the same.
         preparation: seconds that it takes, about, to make what it keeps of a network. ``auto`` tries it where a
             prediction is much longer.
 

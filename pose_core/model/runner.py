@@ -129,7 +129,7 @@ def use_runtime(
     context = RuntimeContext(
         network=network,
         inputs=network.inputs,
-        example=make_example(model),
+        example=make_example(model, channels_last=factory.channels_last),
         fixed_size=model.spec.preprocess.size is not None,
         size_multiple=model.size_multiple,
         device=model.device,
@@ -221,14 +221,14 @@ def find_difference(found: Sequence[Tensor], wanted: Sequence[Tensor], precision
     return None
 
 
-def make_example(model: PoseModel, images: int = 2) -> tuple[Tensor, ...]:
+def make_example(model: PoseModel, images: int = 2, *, channels_last: bool = True) -> tuple[Tensor, ...]:
     """Make tensors that a network takes: random images, and extra inputs of random poses.
 
     Returns:
         the normalised images and the extra inputs, in their order; the same each time.
     """
     pixels, *extra = make_pixels(model, images)
-    return model.normalise(pixels), *extra
+    return model.normalise(pixels, channels_last=channels_last), *extra
 
 
 def make_pixels(model: PoseModel, images: int = 2) -> tuple[Tensor, ...]:

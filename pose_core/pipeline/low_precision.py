@@ -177,7 +177,7 @@ def _make(
     drift: Drift | None = None
 
     def calibration() -> list[tuple[Tensor, ...]]:
-        return [(own.model.normalise(pixels), *extra) for pixels, *extra in tensors]
+        return tensors
 
     for keep_float in WAYS[precision]:
         use_runtime(
@@ -211,7 +211,7 @@ def _make_pipeline(
 
 
 def _record(run: Run[RunSpec], split: SplitImages, device: torch.device) -> list[Tensors]:
-    """What the network is given for images of a split, one image or crop each, as bytes."""
+    """What the network is given for images of a split, one image or crop each."""
     rows = list(split.rows)
     # Neighbours in a project are neighbours in time.
     np.random.default_rng(0).shuffle(rows)
@@ -221,8 +221,10 @@ def _record(run: Run[RunSpec], split: SplitImages, device: torch.device) -> list
     kept: list[Tensors] = []
 
     def keep(_: int, tensors: Tensors) -> None:
-        for i in range(len(tensors[0])):
-            each: Tensors = tuple(tensor[i : i + 1].clone() for tensor in tensors)
+        pixels, *extra = tensors
+        floats = own.model.normalise(pixels)
+        for i in range(len(pixels)):
+            each: Tensors = tuple(tensor[i : i + 1].clone() for tensor in (floats, *extra))
             if len(kept) < CALIBRATED_WITH and (len(kept) + 1) * _measure(each) <= _MEMORY:
                 kept.append(each)
 

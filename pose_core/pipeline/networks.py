@@ -167,7 +167,8 @@ def compute_again(network: AnyNetwork, tensors: Tensors) -> None:
 def _make_recorder(model: PoseModel, place: int, keep: Callable[[int, Tensors], None]) -> Compute:
     def compute(images: Tensor, extra: Mapping[str, Tensor]) -> Outputs:
         keep(place, (images, *(extra[name] for name in model.inputs)))
-        return model(model.normalise(images), **extra)  # type: ignore[no-any-return]
+        outputs: Outputs = model(model.normalise(images), **extra)
+        return outputs
 
     return compute
 
