@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pose_core.errors import ConfigError, PluginError
 from pose_core.interfaces import Backbone, BuildContext, ExtraInput, Head, Labels, Neck, Predictions
+from pose_core.model.microbatches import split_batch
 from pose_core.model.network import FoundWeights, Network
 from pose_core.model.normalise import normalise
 from pose_core.specs import Feature, ModelSpec
@@ -195,12 +196,24 @@ class PoseModel(Network):
             if initial is None:
                 raise ValueError("this network needs what an earlier stage found")
             extra = self.extra_for_inference(initial, (images.shape[-2], images.shape[-1]))
-        outputs = (
-            self(self.normalise(images), **extra) if self.compute is None else self.compute(images, extra)
-        )
+        compute = self.compute or self.compute_by_pytorch
+        outputs = compute(images, extra)
         if (watch := WATCH.get()) is not None:
             watch(self, images, extra, outputs)
         return self.decode(outputs)
+
+    def compute_by_pytorch(self, images: Tensor, extra: Mapping[str, Tensor]) -> Outputs:
+        """Compute the outputs of each head, on a CPU of a few images at a time; a :data:`Compute`."""
+        found: list[Outputs] = [
+            self(self.normalise(images[rows]), **{name: each[rows] for name, each in extra.items()})
+            for rows in split_batch(images)
+        ]
+        if len(found) == 1:
+            return found[0]
+        return {
+            head: {name: torch.cat([each[head][name] for each in found]) for name in outputs}
+            for head, outputs in found[0].items()
+        }
 
     def parts(self) -> Mapping[str, nn.Module]:
         """Parts that weights may be made for: the whole and the backbone."""

@@ -8,8 +8,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from pose_core.interfaces import BuildContext, Detector, Labels
+from pose_core.model.microbatches import split_batch
 from pose_core.model.network import FoundWeights, Network, load_exactly, match_part, refuse_aliases
 from pose_core.model.normalise import normalise
 from pose_core.specs import DetectorConfig
@@ -77,10 +79,20 @@ class DetectorModel(Network):
         Returns:
             boxes (B, M, 4) float32, NaN beyond the last, and scores (B, M), 0 beyond the last.
         """
-        if self.compute is not None:
-            return self.compute(images)
-        boxes, scores = self.network(self.normalise(images))
-        return boxes, scores
+        find = self.compute or self.find_by_pytorch
+        return find(images)
+
+    def find_by_pytorch(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Find boxes by the network itself, on a CPU in a few images at a time; a :data:`ComputeBoxes`."""
+        found: list[tuple[Tensor, Tensor]] = [
+            self.network(self.normalise(images[rows])) for rows in split_batch(images)
+        ]
+        if len(found) == 1:
+            return found[0]
+        most = max(scores.shape[1] for _, scores in found)
+        boxes = [pad(each, (0, 0, 0, most - each.shape[1]), value=torch.nan) for each, _ in found]
+        scores = [pad(each, (0, most - each.shape[1])) for _, each in found]
+        return torch.cat(boxes), torch.cat(scores)
 
     def normalise(self, images: Tensor, *, channels_last: bool = True) -> Tensor:
         """Turn bytes into floats in [0, 1]; architectures have statistics of their own, and use them by themselves.

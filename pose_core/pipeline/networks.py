@@ -157,18 +157,14 @@ def compute_again(network: AnyNetwork, tensors: Tensors) -> None:
     if isinstance(network, RunDetector):
         network.model.predict(images)
         return
-    model, extra = network.model, dict(zip(network.model.inputs, rest, strict=True))
-    if model.compute is None:
-        model(model.normalise(images), **extra)
-    else:
-        model.compute(images, extra)
+    compute = network.model.compute or network.model.compute_by_pytorch
+    compute(images, dict(zip(network.model.inputs, rest, strict=True)))
 
 
 def _make_recorder(model: PoseModel, place: int, keep: Callable[[int, Tensors], None]) -> Compute:
     def compute(images: Tensor, extra: Mapping[str, Tensor]) -> Outputs:
         keep(place, (images, *(extra[name] for name in model.inputs)))
-        outputs: Outputs = model(model.normalise(images), **extra)
-        return outputs
+        return model.compute_by_pytorch(images, extra)
 
     return compute
 
@@ -178,7 +174,6 @@ def _make_box_recorder(
 ) -> ComputeBoxes:
     def compute(images: Tensor) -> tuple[Tensor, Tensor]:
         keep(place, (images,))
-        boxes, scores = model.network(model.normalise(images))
-        return boxes, scores
+        return model.find_by_pytorch(images)
 
     return compute
