@@ -73,9 +73,10 @@ def list_networks(frames: int, repeats: int, names: Sequence[str]) -> Iterator[s
         rows = json.loads(file.read_text(encoding="utf-8"))
     for row in rows:
         theirs = row["pose_core"] / row["times"]
+        most = "" if row["times_at_limit"] is None else f" of {row['times_at_limit']:.2f}"
         yield (
             f"| `{row['network']}`, {row['runtime']} | {row['pose_core']:.2f} frames/s | DeepLabCut {theirs:.2f} "
-            f"frames/s | {row['times']:.2f} | {100 * row['share']:.0f} % |"
+            f"frames/s | {row['times']:.2f}{most} | {100 * row['share']:.0f} % |"
         )
 
 

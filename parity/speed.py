@@ -6,7 +6,8 @@
 A synthetic video of 640 x 480 pixels at full resolution, from the file to the file of results, models being loaded;
 networks that see crops are given one box a frame on both sides. DeepLabCut predicts with its batch of 1 and with one of
 8, and the faster is compared with. Prints medians; and, of each network by itself, how much of what the cores multiply
-at most (a product of matrices in float32, in the same run) it reaches. ``openvino:8`` and ``openvino:16`` are OpenVINO
+at most (a product of matrices in float32, in the same run) it reaches. "1.5 of 1.8" times: as fast as the original, and
+as fast as it would be if it did nothing but multiply at that limit. ``openvino:8`` and ``openvino:16`` are OpenVINO
 with fewer bits; 8 are calibrated with drawn images, whose ranges say nothing of real ones: how far keypoints of trained
 networks move, each prediction with 8 bits says itself. With ``--device cuda`` both predict there, with float32 as
 PyTorch computes it by default.
@@ -63,12 +64,14 @@ class Speeds:
         theirs: by the size of the original's batch, one for each repetition.
         ours: by the name of the runtime and its bits.
         gflops: a frame.
-        share: in the same way, of what the cores multiply at most.
+        limits: what the cores multiplied at most, GFLOP/s, one for each repetition.
+        share: of the limit, by the name of the runtime and its bits.
     """
 
     theirs: dict[int, list[float]] = field(default_factory=dict)
     ours: dict[str, list[float]] = field(default_factory=dict)
     gflops: float = 0.0
+    limits: list[float] = field(default_factory=list)
     share: dict[str, float] = field(default_factory=dict)
 
     def summarise(self, name: str) -> list[dict[str, Any]]:
@@ -79,6 +82,9 @@ class Speeds:
             rate = statistics.median(rates)
             row = {f"deeplabcut_batch_{batch}": value for batch, value in theirs.items()}
             row |= {"runtime": runtime, "pose_core": rate, "times": rate / max(theirs.values())}
+            at_limit = statistics.median(self.limits) / self.gflops
+            # Fewer bits are multiplied faster than the limit, which is that of float32.
+            row["times_at_limit"] = None if ":" in runtime else at_limit / max(theirs.values())
             rows.append({"network": name, **row, "share": self.share[runtime]})
         return rows
 
@@ -89,8 +95,10 @@ class Speeds:
             theirs = ", ".join(
                 f"{row[f'deeplabcut_batch_{batch}']:.2f} (batch {batch})" for batch in self.theirs
             )
+            most = "" if row["times_at_limit"] is None else f" of {row['times_at_limit']:.2f}"
             ours = (
-                f"{row['runtime']} | {row['pose_core']:.2f} | {row['times']:.2f} | {100 * row['share']:.0f} %"
+                f"{row['runtime']} | {row['pose_core']:.2f} | {row['times']:.2f}{most} | "
+                f"{100 * row['share']:.0f} %"
             )
             lines.append(f"| {name} | {theirs} | {ours} |")
         return "\n".join(lines)
@@ -211,6 +219,7 @@ def measure(
             if repeat:  # the first one loads the model
                 speeds.theirs.setdefault(batch, []).append(frames / answer["seconds"])
         if repeat:
+            speeds.limits.append(measure_limit(device))
             for runtime in runtimes:
                 speeds.ours.setdefault(runtime, []).append(
                     time_ours(run, video, work / "out", runtime, device, more)
