@@ -38,14 +38,7 @@ def make_labels() -> Labels:
     shape = (BATCH, ANIMALS, KEYPOINTS)
     keypoints = torch.rand(*shape, 2, generator=generator) * 255
     keypoints[torch.rand(shape, generator=generator) < 0.1] = torch.nan
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(shape, dtype=torch.bool),
-        boxes=torch.full((*shape[:2], 4), torch.nan),
-        areas=torch.full(shape[:2], 128.0**2),
-        identity=torch.full(shape[:2], -1),
-        unique_keypoints=torch.zeros(BATCH, 0, 2),
-    )
+    return Labels.from_keypoints(keypoints, areas=torch.full(shape[:2], 128.0**2))
 
 
 def make_cases(device: str) -> list[Case]:

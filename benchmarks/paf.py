@@ -47,14 +47,7 @@ def make_labels(batch: int, animals: int, spread: float, missing: float, seed: i
     origins = torch.rand(batch, animals, 1, 2, generator=generator) * (size - spread)
     keypoints = origins + torch.rand(*shape, 2, generator=generator) * spread
     keypoints[torch.rand(shape, generator=generator) < missing] = torch.nan
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(shape, dtype=torch.bool),
-        boxes=torch.full((*shape[:2], 4), torch.nan),
-        areas=torch.full(shape[:2], torch.nan),
-        identity=torch.full(shape[:2], -1),
-        unique_keypoints=torch.zeros(batch, 0, 2),
-    )
+    return Labels.from_keypoints(keypoints)
 
 
 def empty_outputs(head: Head, batch: int) -> dict[str, Tensor]:

@@ -30,14 +30,7 @@ def make_labels(missing: float = 0.1, seed: int = 0, device: str = "cpu") -> Lab
     shape = (BATCH, 1, KEYPOINTS)
     keypoints = torch.rand(*shape, 2, generator=generator) * (SIZE - 1)
     keypoints[torch.rand(shape, generator=generator) < missing] = torch.nan
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(shape, dtype=torch.bool),
-        boxes=torch.full((*shape[:2], 4), torch.nan),
-        areas=torch.full(shape[:2], torch.nan),
-        identity=torch.full(shape[:2], -1),
-        unique_keypoints=torch.zeros(BATCH, 0, 2),
-    ).to(device)
+    return Labels.from_keypoints(keypoints).to(device)
 
 
 def make_cases(device: str) -> list[Case]:

@@ -52,14 +52,7 @@ def make_labels(case: Maps, missing: float = 0.1, seed: int = 0, device: str = "
     shape = (case.batch, case.animals, case.keypoints)
     keypoints = torch.rand(*shape, 2, generator=generator) * (case.cells * case.stride)
     keypoints[torch.rand(shape, generator=generator) < missing] = torch.nan
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(shape, dtype=torch.bool),
-        boxes=torch.full((*shape[:2], 4), torch.nan),
-        areas=torch.full(shape[:2], torch.nan),
-        identity=torch.full(shape[:2], -1),
-        unique_keypoints=torch.zeros(case.batch, 0, 2),
-    ).to(device)
+    return Labels.from_keypoints(keypoints).to(device)
 
 
 def make_targets(maps: Maps, device: str) -> Case:

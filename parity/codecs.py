@@ -95,14 +95,7 @@ def draw_labels(batch: int, animals: int, missing: float) -> Labels:
     origins = torch.rand(batch, animals, 1, 2, generator=generator) * (CELLS * STRIDE - SPREAD)
     keypoints = origins + torch.rand(*shape, 2, generator=generator) * SPREAD
     keypoints[torch.rand(shape, generator=generator) < missing] = torch.nan
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(shape, dtype=torch.bool),
-        boxes=torch.full((*shape[:2], 4), torch.nan),
-        areas=torch.full(shape[:2], torch.nan),
-        identity=torch.full(shape[:2], -1),
-        unique_keypoints=torch.zeros(batch, 0, 2),
-    )
+    return Labels.from_keypoints(keypoints)
 
 
 def make_head(animals: int, **config: Any) -> Head:

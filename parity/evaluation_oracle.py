@@ -29,25 +29,34 @@ from random_weights import calibrate, randomise, scale_heads
 NET, SHUFFLE, IMAGES, SIZE = "resnet_50", 1, 20, (192, 256)
 
 
-def draw_project(folder: Path) -> Path:
-    """Draw a project of noise and shapes with labels anywhere, a fifth of them missing."""
+def draw_project(
+    folder: Path, images: int = IMAGES, size: tuple[int, int] = SIZE, held_out: int = IMAGES // 5
+) -> Path:
+    """Draw a project of noise and shapes with labels anywhere, a fifth of them missing.
+
+    Args:
+        folder: of the project.
+        images: how many.
+        size: (height, width) of them.
+        held_out: how many of them are for testing.
+    """
     config = make_project(CASES[NET], folder)
-    images = folder / "labeled-data" / "clip"
-    images.mkdir(parents=True)
-    names = [("labeled-data", "clip", f"img{i:02d}.png") for i in range(IMAGES)]
+    clip = folder / "labeled-data" / "clip"
+    clip.mkdir(parents=True)
+    names = [("labeled-data", "clip", f"img{i:02d}.png") for i in range(images)]
     rng = np.random.default_rng(0)
     for number, (*_, name) in enumerate(names):
-        cv2.imwrite(str(images / name), draw(*SIZE, number, number % 2 == 0))
-    labels = rng.uniform(5, SIZE[0] - 5, (IMAGES, len(KEYPOINTS), 2))
+        cv2.imwrite(str(clip / name), draw(*size, number, number % 2 == 0))
+    labels = rng.uniform(5, size[0] - 5, (images, len(KEYPOINTS), 2))
     labels[rng.random(labels.shape[:2]) < 0.2] = np.nan
     columns = pd.MultiIndex.from_product(
         [["Ada"], KEYPOINTS, ["x", "y"]], names=["scorer", "bodyparts", "coords"]
     )
-    table = pd.DataFrame(labels.reshape(IMAGES, -1), columns=columns, index=pd.MultiIndex.from_tuples(names))
-    table.to_hdf(images / "CollectedData_Ada.h5", key="df_with_missing", mode="w")
-    table.to_csv(images / "CollectedData_Ada.csv")
+    table = pd.DataFrame(labels.reshape(images, -1), columns=columns, index=pd.MultiIndex.from_tuples(names))
+    table.to_hdf(clip / "CollectedData_Ada.h5", key="df_with_missing", mode="w")
+    table.to_csv(clip / "CollectedData_Ada.csv")
     content = yaml.safe_load(config.read_text())
-    config.write_text(yaml.safe_dump(content | {"TrainingFraction": [0.8]}))
+    config.write_text(yaml.safe_dump(content | {"TrainingFraction": [1 - held_out / images]}))
     return config
 
 

@@ -3,7 +3,7 @@
     python parity/speed.py [--only NAME ...] [--frames 24] [--repeats 5] [--threads 2] [--runtime NAME[:BITS] ...]
                            [--device cpu]
 
-A synthetic video of 640 x 480 pixels at full resolution, from the file to the file of results, models being loaded;
+A synthetic video of 640 x 480 pixels at full resolution, from the file to keypoints in memory, models being loaded;
 networks that see crops are given one box a frame on both sides. DeepLabCut predicts with its batch of 1 and with one of
 8, and the faster is compared with. Prints medians; and, of each network by itself, how much of what the cores multiply
 at most (a product of matrices in float32, in the same run) it reaches. "1.5 of 1.8" times: as fast as the original, and
@@ -39,9 +39,10 @@ from run import HERE, Oracle
 from torch.utils.flop_counter import FlopCounterMode
 
 import pose_core
-from pose_core.prediction.result import Outcome
+from pose_core.prediction.estimator import PoseEstimator
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
+from pose_core.structures import ByteArray
 
 NAMES = ("hrnet_w18", "hrnet_w32", "cspnext_s", "resnet_50", "rtmpose_s")
 CROPPED = ("rtmpose_s",)
@@ -107,8 +108,7 @@ class Speeds:
 def write_video(file: Path, frames: int) -> None:
     """Soft shapes that change every few frames."""
     writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"mp4v"), 25, (WIDTH, HEIGHT))
-    images = [draw(HEIGHT, WIDTH, seed, structured=True) for seed in range(4)]
-    for image in islice(cycle(images), frames):
+    for image in islice(cycle(draw_images(4)), frames):
         writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     writer.release()
 
@@ -163,33 +163,37 @@ def ask_for(runtime: str) -> dict[str, Any]:
     return {"runtime": name, "precision": int(bits or 32), "accept_drift": True}
 
 
-def time_ours(run: Path, video: Path, out: Path, runtime: str, device: str, more: Mapping[str, Any]) -> float:
-    """Frames a second of ``pose predict``, models being loaded."""
-    (outcome,) = pose_core.predict(run, video, out, device=device, overwrite=True, **ask_for(runtime), **more)
-    assert isinstance(outcome, Outcome)
-    assert outcome.timing is not None
-    return outcome.timing.rate
+def time_ours(estimator: PoseEstimator, video: Path) -> float:
+    """Frames a second of a model that is loaded."""
+    began = time.perf_counter()
+    frames = sum(1 for _ in estimator.predict_video(video))
+    return frames / (time.perf_counter() - began)
 
 
-def measure_share(
-    run: Path, runtime: str, device: str, limit: float, more: Mapping[str, Any]
-) -> tuple[float, float]:
-    """GFLOP a frame, and the share of the limit that is reached with frames from memory."""
-    estimator = pose_core.load(run, device, **ask_for(runtime), **more)
-    count = estimator.batch_size
-    images = [draw(HEIGHT, WIDTH, seed, structured=True) for seed in range(count)]
+def count_gflops(run: Path, more: Mapping[str, Any]) -> float:
+    """GFLOP that the network takes for a frame."""
     with FlopCounterMode(display=False) as counter:
-        pose_core.load(run, "cpu", 1, runtime="torch", **more).predict(images[:1])
-    flops = counter.get_total_flops()
+        pose_core.load(run, "cpu", 1, runtime="torch", **more).predict(draw_images(1))
+    return counter.get_total_flops() / 1e9
+
+
+def draw_images(count: int) -> list[ByteArray]:
+    """Soft shapes."""
+    return [draw(HEIGHT, WIDTH, seed, structured=True) for seed in range(count)]
+
+
+def measure_share(estimator: PoseEstimator, gflops: float, limit: float) -> float:
+    """The share of the limit that is reached with frames from memory."""
+    images = draw_images(estimator.batch_size)
     # On a GPU the first calls choose algorithms and record graphs.
-    for _ in range(1 if device == "cpu" else 4):
+    for _ in range(1 if estimator.device.type == "cpu" else 4):
         estimator.predict(images)
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
         estimator.predict(images)
         seconds.append(time.perf_counter() - began)
-    return flops / 1e9, flops * count / statistics.median(seconds) / 1e9 / limit
+    return gflops * len(images) / statistics.median(seconds) / limit
 
 
 def measure(
@@ -205,9 +209,8 @@ def measure(
     video, boxes = work / "video.avi", work / "boxes.csv"
     cropped = name in CROPPED
     more = {"boxes": boxes} if cropped else {}
-    speeds = Speeds()
-    for runtime in runtimes:
-        time_ours(run, video, work / "out", runtime, device, more)  # converts the network
+    speeds = Speeds(gflops=count_gflops(run, more))
+    estimators = {runtime: pose_core.load(run, device, **ask_for(runtime), **more) for runtime in runtimes}
     for repeat in range(repeats + 1):
         for batch in BATCHES:
             asked = {"time": name, "video": str(video), "boxes": BOX if cropped else None, "batch": batch}
@@ -216,17 +219,19 @@ def measure(
             if "error" in answer:
                 raise SystemExit(f"{name}: the original: {answer['error']}")
             assert answer["frames"] == frames
-            if repeat:  # the first one loads the model
+            # The first one loads the model.
+            if repeat:
                 speeds.theirs.setdefault(batch, []).append(frames / answer["seconds"])
+        rates = {runtime: time_ours(estimator, video) for runtime, estimator in estimators.items()}
+        # In the first one a runtime prepares itself for batches of this size.
         if repeat:
             speeds.limits.append(measure_limit(device))
-            for runtime in runtimes:
-                speeds.ours.setdefault(runtime, []).append(
-                    time_ours(run, video, work / "out", runtime, device, more)
-                )
+            for runtime, rate in rates.items():
+                speeds.ours.setdefault(runtime, []).append(rate)
     limit = measure_limit(device)
-    for runtime in runtimes:
-        speeds.gflops, speeds.share[runtime] = measure_share(run, runtime, device, limit, more)
+    speeds.share = {
+        runtime: measure_share(estimator, speeds.gflops, limit) for runtime, estimator in estimators.items()
+    }
     return speeds
 
 

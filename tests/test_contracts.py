@@ -157,13 +157,11 @@ def spec(**model: Any) -> RunSpec:
 
 def labels(batch: int = 2) -> Labels:
     points = torch.tensor([[10.0, 12.0], [20.0, 20.0], [float("nan"), float("nan")]]).expand(batch, 1, 3, 2)
-    return Labels(
-        keypoints=points,
-        occluded=torch.zeros(batch, 1, 3, dtype=torch.bool),
+    return Labels.from_keypoints(
+        points,
         boxes=torch.tensor([10.0, 12.0, 20.0, 20.0]).expand(batch, 1, 4),
         areas=torch.full((batch, 1), 80.0),
         identity=torch.zeros(batch, 1, dtype=torch.int64),
-        unique_keypoints=torch.zeros(batch, 0, 2),
     )
 
 

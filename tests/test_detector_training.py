@@ -255,14 +255,7 @@ def test_box_error_is_zero_for_exact_boxes_and_one_for_none() -> None:
     from pose_core.data.batches import Batch
 
     boxes = torch.tensor(truth)[None]
-    labels = Labels(
-        keypoints=torch.full((1, 2, 1, 2), torch.nan),
-        occluded=torch.zeros(1, 2, 1, dtype=torch.bool),
-        boxes=boxes,
-        areas=torch.full((1, 2), torch.nan),
-        identity=torch.full((1, 2), -1),
-        unique_keypoints=torch.zeros(1, 0, 2),
-    )
+    labels = Labels.from_keypoints(torch.full((1, 2, 1, 2), torch.nan), boxes=boxes)
     batch = Batch(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), labels, torch.eye(3)[None], torch.zeros(1))
 
     def error(found: Any, scores: Any) -> float:
@@ -300,14 +293,7 @@ def test_a_crop_teaches_its_own_animal_only() -> None:
         resolve(choose_model("top_down_unet", multi_animal=True), data, [Layer({"model": small})])
     )
     points = torch.tensor([[[[20.0, 20.0]], [[44.0, 40.0]]]])
-    labels = Labels(
-        keypoints=points,
-        occluded=torch.zeros(1, 2, 1, dtype=torch.bool),
-        boxes=torch.full((1, 2, 4), torch.nan),
-        areas=torch.full((1, 2), torch.nan),
-        identity=torch.tensor([[1, 0]]),
-        unique_keypoints=torch.zeros(1, 0, 2),
-    )
+    labels = Labels.from_keypoints(points, identity=torch.tensor([[1, 0]]))
     outputs = model(model.normalise(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)))
     neighbour = Labels(**{**vars(labels), "keypoints": torch.where(points > 40, points - 8, points)})
     both = [

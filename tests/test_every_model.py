@@ -136,14 +136,7 @@ def labels(size: tuple[int, int], batch: int = 2, animals: int = 1, k: int = len
     points[0, 0, 1:2] = torch.nan
     low = points.nan_to_num(1e9).amin(2)
     high = points.nan_to_num(-1e9).amax(2)
-    return Labels(
-        keypoints=points,
-        occluded=torch.zeros(batch, animals, k, dtype=torch.bool),
-        boxes=torch.cat([low, high], dim=-1),
-        areas=torch.full((batch, animals), torch.nan),
-        identity=torch.full((batch, animals), -1),
-        unique_keypoints=torch.zeros(batch, 0, 2),
-    )
+    return Labels.from_keypoints(points, boxes=torch.cat([low, high], dim=-1))
 
 
 def every_model() -> list[Model]:

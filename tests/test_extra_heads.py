@@ -212,11 +212,8 @@ def test_every_model_takes_the_extra_heads() -> None:
 def labels(seed: int = 0) -> Labels:
     generator = torch.Generator().manual_seed(seed)
     points = torch.rand(2, 2, 2, 2, generator=generator) * 64
-    return Labels(
-        keypoints=points,
-        occluded=torch.zeros(2, 2, 2, dtype=torch.bool),
-        boxes=torch.full((2, 2, 4), torch.nan),
-        areas=torch.full((2, 2), torch.nan),
+    return Labels.from_keypoints(
+        points,
         identity=torch.tensor([[0, 1], [1, -1]]),
         unique_keypoints=torch.rand(2, 2, 2, generator=generator) * 64,
     )

@@ -17,18 +17,6 @@ GRID = Grid.cells(4)
 SIZE = (12, 15)
 
 
-def make_labels(keypoints: Tensor, boxes: Tensor | None = None) -> Labels:
-    shape = keypoints.shape[:2]
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(keypoints.shape[:3], dtype=torch.bool),
-        boxes=torch.full((*shape, 4), math.nan) if boxes is None else boxes,
-        areas=torch.full(shape, math.nan),
-        identity=torch.full(shape, -1),
-        unique_keypoints=torch.zeros(shape[0], 0, 2),
-    )
-
-
 def lacking(labels: Labels) -> Tensor:
     return present_animals(labels)[..., None] & ~torch.isfinite(labels.keypoints).all(-1)
 
@@ -40,7 +28,7 @@ def random_labels(seed: int, animals: int) -> Labels:
     boxes = torch.rand(2, animals, 4, generator=generator) * 20
     boxes[..., 2:] += boxes[..., :2]
     boxes[torch.rand(2, animals, generator=generator) < 0.5] = math.nan
-    return make_labels(keypoints, boxes)
+    return Labels.from_keypoints(keypoints, boxes=boxes)
 
 
 def by_loop(labels: Labels, image: int, keypoint: int) -> Tensor:
@@ -96,16 +84,16 @@ def test_maps_side_by_side_have_the_same_mask() -> None:
 def test_what_is_complete_or_empty_is_background() -> None:
     points = torch.rand(2, 3, 3, 2) * 40
     points[1] = math.nan
-    labels = make_labels(points)
+    labels = Labels.from_keypoints(points)
     assert mask_background(labels, lacking(labels), GRID, SIZE) is None
-    none = make_labels(points[:, :0])
+    none = Labels.from_keypoints(points[:, :0])
     assert mask_background(none, lacking(none), GRID, SIZE) is None
 
 
 def test_boxes_are_those_given_or_around_the_keypoints() -> None:
     points = torch.tensor([[[[10.0, 20.0], [30.0, 15.0]], [[5.0, 5.0], [math.nan, 7.0]]]])
     boxes = torch.tensor([[[math.nan] * 4, [0.0, 0.0, 40.0, 9.0]]])
-    labels = make_labels(points, boxes)
+    labels = Labels.from_keypoints(points, boxes=boxes)
     assert animal_boxes(labels)[0].tolist() == [[10, 15, 30, 20], [0, 0, 40, 9]]
     low, high = ignore_boxes(labels)
     assert low[0].tolist() == [[-10, -5], [-20, -20]]
@@ -116,7 +104,7 @@ def test_boxes_are_those_given_or_around_the_keypoints() -> None:
 def test_the_only_animal_of_an_image_may_have_it_anywhere(animals: int) -> None:
     points = torch.full((1, animals, 2, 2), math.nan)
     points[0, 0, 0] = torch.tensor([10.0, 10.0])
-    labels = make_labels(points)
+    labels = Labels.from_keypoints(points)
     known = mask_background(labels, lacking(labels), GRID, SIZE)
     assert known is not None
     assert known[0, 0].all()
@@ -127,7 +115,7 @@ def test_the_mask_of_a_single_map_can_be_painted_into() -> None:
     """Affinity fields of one limb write into it; an expanded view would refuse."""
     keypoints = torch.tensor([[[[4.0, 4.0]], [[math.nan, math.nan]]]])
     boxes = torch.tensor([[[0.0, 0.0, 9.0, 9.0], [20.0, 20.0, 40.0, 40.0]]])
-    labels = make_labels(keypoints, boxes)
+    labels = Labels.from_keypoints(keypoints, boxes=boxes)
     lacks = torch.tensor([[[True], [False]]])
     mask = mask_background(labels, lacks, GRID, SIZE, values=2)
     assert mask is not None

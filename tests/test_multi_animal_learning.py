@@ -182,15 +182,14 @@ def tiny(skeleton: Skeleton, view: str) -> PoseModel:
 
 
 def labels_of(keypoints: Tensor, unique: Tensor | None = None) -> Labels:
-    b, n, k, _ = keypoints.shape
+    b, n = keypoints.shape[:2]
     boxes = torch.cat([keypoints.nan_to_num(1e9).amin(2), keypoints.nan_to_num(-1e9).amax(2)], -1)
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(b, n, k, dtype=torch.bool),
+    return Labels.from_keypoints(
+        keypoints,
         boxes=boxes,
         areas=torch.ones(b, n),
         identity=torch.zeros(b, n, dtype=torch.int64),
-        unique_keypoints=torch.zeros(b, 0, 2) if unique is None else unique,
+        unique_keypoints=unique,
     )
 
 

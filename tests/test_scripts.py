@@ -66,6 +66,7 @@ def test_every_script_is_run_by_a_test_of_this_file_or_belongs_to_one_that_is() 
         "evaluation_oracle",
         "sleap_oracle",
         "speed_oracle",
+        "training_speed_oracle",
         "codecs_oracle",
         "trackers_deeplabcut",
         "trackers_sleap",
@@ -376,7 +377,18 @@ def test_speed_beside_an_original_that_takes_a_second_a_frame() -> None:
     cells = [cell.strip() for cell in printed.splitlines()[-1].split("|")[1:-1]]
     assert cells[:3] == ["resnet_50", "1.00 (batch 1), 1.00 (batch 8)", "torch"]
     assert float(cells[3]) > 0
-    assert cells[4] == cells[3]
+    times, most = map(float, cells[4].split(" of "))
+    assert times == float(cells[3]) < most
+
+
+@pytest.mark.long
+def test_training_steps_beside_an_original_that_takes_a_second() -> None:
+    fake = shlex.join([sys.executable, str(ROOT / "tests" / "helpers" / "fake_training.py")])
+    small = ("--only", "resnet_18", "--rounds", "1", "--epochs", "2", "--images", "6", "--batch-size", "2")
+    (row,) = json.loads(run("parity/training_speed.py", *small, "--json", "--oracle", fake))
+    assert row["network"] == "resnet_18"
+    assert 0 < row["ours_ms"] < row["theirs_ms"] == 1000
+    assert row["peak_mb"][0] == 100 < row["peak_mb"][1]
 
 
 def test_codecs_beside_an_original_that_takes_a_second() -> None:

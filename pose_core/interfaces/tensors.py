@@ -113,6 +113,33 @@ class Labels(_Aligned):
     unique_keypoints: Tensor
     absent: Tensor | None = None
 
+    @classmethod
+    def from_keypoints(
+        cls,
+        keypoints: Tensor,
+        *,
+        occluded: Tensor | None = None,
+        boxes: Tensor | None = None,
+        areas: Tensor | None = None,
+        identity: Tensor | None = None,
+        unique_keypoints: Tensor | None = None,
+    ) -> Labels:
+        """Make labels of which little is known; what is left out is unknown, visible, or not there.
+
+        Args:
+            keypoints: (B, N, K, 2) float32.
+            occluded, boxes, areas, identity, unique_keypoints: as of the class.
+        """
+        shape, device = keypoints.shape[:3], keypoints.device
+        return cls(
+            keypoints,
+            torch.zeros(shape, dtype=torch.bool, device=device) if occluded is None else occluded,
+            keypoints.new_full((*shape[:2], 4), torch.nan) if boxes is None else boxes,
+            keypoints.new_full(shape[:2], torch.nan) if areas is None else areas,
+            torch.full(shape[:2], -1, device=device) if identity is None else identity,
+            keypoints.new_zeros(shape[0], 0, 2) if unique_keypoints is None else unique_keypoints,
+        )
+
     def of_first(self) -> Labels:
         """The labels of the first animal of each image: in crops the one that the crop is about."""
         tensors = self._tensors()

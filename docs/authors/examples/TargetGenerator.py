@@ -18,14 +18,7 @@ class Cells(TargetGenerator):
 
 
 points = torch.tensor([[[[5.5, 9.5], [torch.nan, torch.nan]]]])
-labels = Labels(
-    keypoints=points,
-    occluded=torch.zeros(1, 1, 2, dtype=torch.bool),
-    boxes=torch.full((1, 1, 4), torch.nan),
-    areas=torch.full((1, 1), torch.nan),
-    identity=torch.full((1, 1), -1),
-    unique_keypoints=torch.zeros(1, 0, 2),
-)
+labels = Labels.from_keypoints(points)
 context = BuildContext(Skeleton(("nose", "tail")))
 target = Cells(TargetGeneratorConfig(), context, Grid.cells(4))(labels, {})["cell"]
 assert target.value[0, 0].tolist() == [1.0, 2.0]

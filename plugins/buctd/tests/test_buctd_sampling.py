@@ -35,15 +35,7 @@ def make(symmetry: tuple[tuple[str, str], ...] = PAIRS, **errors: Any) -> Condit
 
 
 def labels(keypoints: torch.Tensor, area: float = NAN) -> Labels:
-    b, n, k, _ = keypoints.shape
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(b, n, k, dtype=torch.bool),
-        boxes=torch.full((b, n, 4), NAN),
-        areas=torch.full((b, n), area),
-        identity=torch.full((b, n), -1),
-        unique_keypoints=torch.zeros(b, 0, 2),
-    )
+    return Labels.from_keypoints(keypoints, areas=torch.full(keypoints.shape[:2], area))
 
 
 def far_apart(b: int, n: int) -> torch.Tensor:

@@ -33,14 +33,7 @@ def make_head(k: int = 3, features: tuple[Feature, ...] = (FEATURE,), **config: 
 
 def labels(batch: int = 2, k: int = 3) -> Labels:
     points = torch.rand(batch, 2, k, 2, generator=torch.Generator().manual_seed(0)) * 40
-    return Labels(
-        keypoints=points,
-        occluded=torch.zeros(points.shape[:-1], dtype=torch.bool),
-        boxes=torch.full((batch, 2, 4), NAN),
-        areas=torch.full((batch, 2), NAN),
-        identity=torch.full((batch, 2), -1),
-        unique_keypoints=torch.zeros(batch, 0, 2),
-    )
+    return Labels.from_keypoints(points)
 
 
 @pytest.mark.parametrize("deform", ["torch", "torchvision"])

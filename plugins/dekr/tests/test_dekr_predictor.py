@@ -46,15 +46,8 @@ def decode(outputs: dict[str, Tensor], individuals: int = 10, **config: Any) -> 
 
 def ideal(points: Tensor, size: tuple[int, int] = SIZE) -> dict[str, Tensor]:
     """The targets of animals (B, N, K, 2)."""
-    batch, n, k, _ = points.shape
-    labels = Labels(
-        keypoints=points,
-        occluded=torch.zeros(batch, n, k, dtype=torch.bool),
-        boxes=torch.full((batch, n, 4), NAN),
-        areas=torch.full((batch, n), NAN),
-        identity=torch.full((batch, n), -1),
-        unique_keypoints=torch.zeros(batch, 0, 2),
-    )
+    batch, _, k, _ = points.shape
+    labels = Labels.from_keypoints(points)
     spec = TypeAdapter(AnyTargetGenerator).validate_python({"type": "dekr/dekr"})
     context = BuildContext(skeleton=Skeleton(tuple(f"k{i}" for i in range(k))))
     generator = context.build("target_generator", spec, Grid.cells(4))

@@ -32,18 +32,6 @@ def make_head(stride: int = 4, keypoints: int = 3, **config: Any) -> Head:
     return head
 
 
-def make_labels(keypoints: Tensor, boxes: Tensor | None = None) -> Labels:
-    b, n = keypoints.shape[:2]
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(keypoints.shape[:-1], dtype=torch.bool),
-        boxes=torch.full((b, n, 4), NAN) if boxes is None else boxes,
-        areas=torch.full((b, n), NAN),
-        identity=torch.full((b, n), -1),
-        unique_keypoints=torch.zeros(b, 0, 2),
-    )
-
-
 def encode(head: Head, labels: Labels, stride: int, height: int, width: int) -> dict[str, Tensor]:
     """Targets as a perfect network would put them out; nonsense where nothing is learned."""
     with torch.no_grad():
@@ -87,7 +75,7 @@ def test_decode_undoes_encode(
     head = make_head(stride, **codec)
     # Anywhere in the image: from the outer edge of the first pixel to that of the last.
     keypoints = torch.tensor(places) * torch.tensor([width, height]) - 0.5
-    found = decode(head, encode(head, make_labels(keypoints[None, None]), stride, height, width))
+    found = decode(head, encode(head, Labels.from_keypoints(keypoints[None, None]), stride, height, width))
     assert found.keypoints.shape == (1, 1, 3, 2)
     assert (found.keypoints[0, 0] - keypoints).norm(dim=-1).max() < 0.1
     assert found.keypoint_scores.min() > 0.1
@@ -100,7 +88,7 @@ def test_any_sigma_is_decoded_exactly(sigma: float) -> None:
         4, target_generator={"type": "heatmap/gaussian", "sigma": sigma}, location_refinement=False
     )
     keypoints = torch.rand(50, 1, 3, 2, generator=torch.Generator().manual_seed(0)) * 127
-    found = decode(head, encode(head, make_labels(keypoints), 4, 128, 128))
+    found = decode(head, encode(head, Labels.from_keypoints(keypoints), 4, 128, 128))
     assert (found.keypoints - keypoints).abs().max() < 0.05
 
 
@@ -108,7 +96,7 @@ def test_any_sigma_is_decoded_exactly(sigma: float) -> None:
 def test_missing_keypoints_have_low_scores(codec: dict[str, Any]) -> None:
     head = make_head(4, **codec)
     keypoints = torch.tensor([[[[10.0, 20.0], [NAN, NAN], [30.0, NAN]]], [[[NAN, NAN]] * 3]])
-    found = decode(head, encode(head, make_labels(keypoints), 4, 64, 64))
+    found = decode(head, encode(head, Labels.from_keypoints(keypoints), 4, 64, 64))
     assert found.keypoint_scores[0, 0, 0] > 0.8
     assert torch.equal(found.keypoint_scores[0, 0, 1:], torch.zeros(2))
     assert torch.equal(found.keypoint_scores[1], torch.zeros(1, 3))
@@ -128,7 +116,7 @@ def test_peaks_of_three_animals(stride: int, locref: bool, shift: tuple[float, f
     first = torch.tensor([[0.0, 0.0], [spread, 0.3 * spread], [0.2 * spread, 1.2 * spread]])
     keypoints = torch.stack([first, first.flip(0)], dim=1) + torch.tensor(shift) * stride + spread / 2
     size = math.ceil(2.5 * spread / stride) * stride
-    outputs = encode(head, make_labels(keypoints[None]), stride, size, size)
+    outputs = encode(head, Labels.from_keypoints(keypoints[None]), stride, size, size)
     positions, scores = find_peaks(outputs["heatmap"], head.predictor.grid, 5, locref=outputs.get("locref"))
     assert positions.shape == (1, 2, 5, 2)
     assert torch.equal(scores > 0, torch.tensor([True, True, True, False, False]).expand(1, 2, 5))
@@ -142,7 +130,7 @@ def test_location_refinement_points_to_the_nearest_animal() -> None:
     head = make_head(4, keypoints=1, target_generator={"type": "heatmap/gaussian", "locref_radius": 30})
     keypoints = torch.tensor([[[[20.0, 30.0]], [[41.0, 33.0]], [[NAN, NAN]]]])
     outputs = head([torch.zeros(1, 2, 16, 16)])
-    value, weight = head.target_generator(make_labels(keypoints), outputs)["locref"]
+    value, weight = head.target_generator(Labels.from_keypoints(keypoints), outputs)["locref"]
     centres = head.predictor.grid.centres(16)
     y, x = torch.meshgrid(centres, centres, indexing="ij")
     cells = torch.stack([x, y], dim=-1)
@@ -161,7 +149,7 @@ def test_gaussian_target_is_the_formula() -> None:
     head = make_head(4, target_generator={"type": "heatmap/gaussian", "sigma": 7.0})
     keypoints = torch.rand(2, 2, 3, 2, generator=torch.Generator().manual_seed(1)) * 80
     outputs = head([torch.zeros(2, 2, 16, 20)])
-    heat = head.target_generator(make_labels(keypoints), outputs)["heatmap"].value
+    heat = head.target_generator(Labels.from_keypoints(keypoints), outputs)["heatmap"].value
     x, y = head.predictor.grid.centres(20), head.predictor.grid.centres(16)
     dx, dy = x - keypoints[..., 0, None], y - keypoints[..., 1, None]
     formula = torch.exp(-(dx.square()[..., None, :] + dy.square()[..., None]) / (2 * 49)).amax(1)
@@ -171,9 +159,9 @@ def test_gaussian_target_is_the_formula() -> None:
 def test_plateau_target_is_a_disc() -> None:
     head = make_head(4, keypoints=1, target_generator={"type": "heatmap/plateau", "radius": 9})
     outputs = head([torch.zeros(1, 2, 16, 16)])
-    heat = head.target_generator(make_labels(torch.tensor([[[[21.0, 33.0]], [[40.0, 12.0]]]])), outputs)[
-        "heatmap"
-    ].value
+    heat = head.target_generator(
+        Labels.from_keypoints(torch.tensor([[[[21.0, 33.0]], [[40.0, 12.0]]]])), outputs
+    )["heatmap"].value
     centres = head.predictor.grid.centres(16)
     y, x = torch.meshgrid(centres, centres, indexing="ij")
     disc = ((x - 21) ** 2 + (y - 33) ** 2 <= 81) | ((x - 40) ** 2 + (y - 12) ** 2 <= 81)
@@ -185,7 +173,7 @@ def test_unlabelled_keypoint_of_the_only_animal_has_no_weight(kind: str) -> None
     head = make_head(4, target_generator={"type": kind})
     keypoints = torch.tensor([[[[10.0, 20.0], [NAN, NAN], [30.0, 40.0]]], [[[NAN, NAN]] * 3]])
     outputs = head([torch.zeros(2, 2, 16, 16)])
-    targets = head.target_generator(make_labels(keypoints), outputs)
+    targets = head.target_generator(Labels.from_keypoints(keypoints), outputs)
     weight = targets["heatmap"].weight.expand_as(targets["heatmap"].value)
     assert weight[0].amin((1, 2)).tolist() == [1, 0, 1]
     assert weight[0].amax((1, 2)).tolist() == [1, 0, 1]
@@ -200,15 +188,15 @@ def test_unlabelled_keypoint_among_several_animals() -> None:
     second = [[80.0, 80.0], [NAN, NAN]]
     boxes = torch.tensor([[[10.0, 10.0, 50.0, 30.0], [70.0, 70.0, 90.0, 90.0]]])
     outputs = head([torch.zeros(1, 2, 64, 64)])
-    weight = head.target_generator(make_labels(torch.tensor([[first, second]]), boxes), outputs)[
-        "heatmap"
-    ].weight
+    weight = head.target_generator(
+        Labels.from_keypoints(torch.tensor([[first, second]]), boxes=boxes), outputs
+    )["heatmap"].weight
     centres = head.predictor.grid.centres(64)
     doubtful = (centres >= 50) & (centres <= 110)  # the box widened by half of 40, the longest side
     assert weight[0, 0].min() == 1
     assert torch.equal(weight[0, 1] == 0, doubtful[:, None] & doubtful)
     near = torch.tensor([[first, [*second[:1], [NAN, NAN]], [[75.0, 75.0], [60.0, 60.0]]]])
-    weight = head.target_generator(make_labels(near), outputs)["heatmap"].weight
+    weight = head.target_generator(Labels.from_keypoints(near), outputs)["heatmap"].weight
     assert weight[0, 1, 30, 30] == 1, "a labelled blob counts where another animal's keypoint may be"
 
 
@@ -222,11 +210,11 @@ def test_targets_of_an_image_do_not_depend_on_the_batch(kind: str, seed: int) ->
     keypoints[torch.rand(3, 3, 3, generator=generator) < 0.4] = NAN
     keypoints[0, 1:] = NAN
     outputs = {"heatmap": torch.zeros(3, 3, 18, 20), "locref": torch.zeros(3, 6, 18, 20)}
-    together = head.target_generator(make_labels(keypoints), outputs)
+    together = head.target_generator(Labels.from_keypoints(keypoints), outputs)
     for row in range(3):
         animals = keypoints[row : row + 1]
         animals = animals[:, torch.isfinite(animals).all(-1).any(-1)[0]]
-        alone = head.target_generator(make_labels(animals), {n: o[:1] for n, o in outputs.items()})
+        alone = head.target_generator(Labels.from_keypoints(animals), {n: o[:1] for n, o in outputs.items()})
         for name, (value, weight) in alone.items():
             torch.testing.assert_close(value[0], together[name].value[row])
             whole = together[name].weight[row].expand_as(value[0])
@@ -237,10 +225,10 @@ def test_keypoints_far_outside_leave_nothing() -> None:
     head = make_head(4, keypoints=1)
     outputs = {"heatmap": torch.zeros(1, 1, 16, 16), "locref": torch.zeros(1, 2, 16, 16)}
     for x, y in ((-1e6, 30.0), (30.0, 1e9), (-300.0, -300.0)):
-        targets = head.target_generator(make_labels(torch.tensor([[[[x, y]]]])), outputs)
+        targets = head.target_generator(Labels.from_keypoints(torch.tensor([[[[x, y]]]])), outputs)
         assert targets["heatmap"].value.max() == 0
         assert targets["locref"].weight.max() == 0
-    reaching_in = head.target_generator(make_labels(torch.tensor([[[[-3.0, 30.0]]]])), outputs)
+    reaching_in = head.target_generator(Labels.from_keypoints(torch.tensor([[[[-3.0, 30.0]]]])), outputs)
     assert reaching_in["heatmap"].value.max() > 0.3
 
 
@@ -268,7 +256,7 @@ def test_unlabelled_keypoints_may_be_taught_as_absent(kind: str, seed: int, anim
     for missing in ("unknown", "absent"):
         head = make_head(target_generator={"type": kind, "missing": missing})
         outputs = {"heatmap": torch.zeros(2, 3, 16, 16), "locref": torch.zeros(2, 6, 16, 16)}
-        made[missing] = head.target_generator(make_labels(points), outputs)
+        made[missing] = head.target_generator(Labels.from_keypoints(points), outputs)
     absent = made["absent"]["heatmap"]
     assert torch.equal(absent.value, made["unknown"]["heatmap"].value)
     assert (absent.weight == 1).all()
@@ -296,7 +284,7 @@ def test_candidates_are_all_peaks_of_all_maps(fit: str, seed: int, animals: int)
     corners = torch.tensor([[30.0, 30], [110, 34], [36, 112], [114, 110]])[:animals]
     points = corners[None, :, None] + torch.rand(2, animals, 3, 2, generator=generator) * 12
     points[torch.rand(2, animals, 3, generator=generator) < 0.3] = NAN
-    found = decode(head, encode(head, make_labels(points), 4, 144, 144))
+    found = decode(head, encode(head, Labels.from_keypoints(points), 4, 144, 144))
     seen = torch.isfinite(found.keypoints).all(-1)
     assert torch.equal(seen.sum(-1) > 0, found.scores > 0)
     assert seen.sum(-1).max() <= 1 if seen.numel() else True

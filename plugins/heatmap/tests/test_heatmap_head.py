@@ -41,14 +41,7 @@ def labels(batch: int, animals: int, generator: torch.Generator, size: float) ->
     keypoints[torch.rand(batch, animals, 3, generator=generator) < 0.3] = NAN
     unique = torch.rand(batch, 2, 2, generator=generator) * size
     unique[:, 1] = NAN
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(batch, animals, 3, dtype=torch.bool),
-        boxes=torch.full((batch, animals, 4), NAN),
-        areas=torch.full((batch, animals), NAN),
-        identity=torch.full((batch, animals), -1),
-        unique_keypoints=unique,
-    )
+    return Labels.from_keypoints(keypoints, unique_keypoints=unique)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 6)])

@@ -36,15 +36,7 @@ def make_head(
 
 
 def make_labels(keypoints: Tensor, identity: Tensor) -> Labels:
-    b, n, k, _ = keypoints.shape
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(b, n, k, dtype=torch.bool),
-        boxes=torch.full((b, n, 4), NAN),
-        areas=torch.full((b, n), NAN),
-        identity=identity,
-        unique_keypoints=torch.zeros(b, 0, 2),
-    )
+    return Labels.from_keypoints(keypoints, identity=identity)
 
 
 def make_found(keypoints: Tensor, scores: Tensor | None = None) -> Predictions:

@@ -31,14 +31,7 @@ def make_head(skeleton: Skeleton = SKELETON, features: tuple[Feature, ...] = MAP
 
 def make_labels(identity: list[list[int]]) -> Labels:
     b, n = len(identity), len(identity[0])
-    return Labels(
-        keypoints=torch.zeros(b, n, 2, 2),
-        occluded=torch.zeros(b, n, 2, dtype=torch.bool),
-        boxes=torch.full((b, n, 4), math.nan),
-        areas=torch.full((b, n), math.nan),
-        identity=torch.tensor(identity).view(b, n),
-        unique_keypoints=torch.zeros(b, 0, 2),
-    )
+    return Labels.from_keypoints(torch.zeros(b, n, 2, 2), identity=torch.tensor(identity).view(b, n))
 
 
 def features(batch: int = 2) -> list[Tensor]:

@@ -41,18 +41,6 @@ def make_head(skeleton: Skeleton, **config: Any) -> Head:
     return head
 
 
-def make_labels(keypoints: Tensor) -> Labels:
-    shape = keypoints.shape[:3]
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(shape, dtype=torch.bool),
-        boxes=torch.full((*shape[:2], 4), torch.nan),
-        areas=torch.full(shape[:2], torch.nan),
-        identity=torch.full(shape[:2], -1),
-        unique_keypoints=torch.zeros(shape[0], 0, 2),
-    )
-
-
 def shapes(head: Head, batch: int, cells: int = CELLS) -> dict[str, Tensor]:
     limbs: Any = head.limbs
     k = max(end for pair in limbs for end in pair) + 1
@@ -62,7 +50,7 @@ def shapes(head: Head, batch: int, cells: int = CELLS) -> dict[str, Tensor]:
 
 def ideal(head: Head, keypoints: Tensor) -> dict[str, Tensor]:
     """The outputs of a network that has learned everything."""
-    targets = head.target_generator(make_labels(keypoints), shapes(head, len(keypoints)))
+    targets = head.target_generator(Labels.from_keypoints(keypoints), shapes(head, len(keypoints)))
     return {name: target.value for name, target in targets.items()}
 
 
@@ -296,7 +284,7 @@ def test_what_is_unlabelled_is_not_background() -> None:
     points[0, 0] = torch.tensor([[100.0, 100.0], [140.0, 100.0], [180.0, 100.0]])
     points[0, 1] = torch.tensor([[100.0, 300.0], [140.0, 300.0], [torch.nan, torch.nan]])
     points[1, 0] = points[0, 1]
-    weight = head.target_generator(make_labels(points), shapes(head, 3))["paf"].weight.float()
+    weight = head.target_generator(Labels.from_keypoints(points), shapes(head, 3))["paf"].weight.float()
     assert weight[0, :2].min() == 1
     assert weight[0, 2:, 75, 40].max() == 0, "the second limb may be near the animal that lacks it"
     assert weight[0, 2:, 25, 40].min() == 1, "the strip of the other animal counts"
@@ -314,7 +302,7 @@ def test_weights_are_those_of_each_animal_alone(seed: int, number: int) -> None:
     points = torch.tensor(rng.uniform(0, SIZE, (1, number, 3, 2)), dtype=torch.float32)
     points[torch.tensor(rng.random((1, number, 3)) < 0.4)] = torch.nan
     head = make_head(skeleton(3), graph="full")
-    target = head.target_generator(make_labels(points), shapes(head, 1))["paf"]
+    target = head.target_generator(Labels.from_keypoints(points), shapes(head, 1))["paf"]
     centres = np.arange(CELLS) * 4 + 1.5
     labelled = torch.isfinite(points[0]).all(-1).numpy()
     boxes = [
@@ -340,7 +328,7 @@ def test_losses_of_unlabelled_and_broken_labels_are_finite() -> None:
     outputs = {name: t.requires_grad_() for name, t in shapes(head, 2).items()}
     same = torch.full((2, 2, 4, 2), 50.0)
     for points in (torch.full((2, 2, 4, 2), torch.nan), same, same * 1e6):
-        total = torch.stack(list(head.loss(outputs, make_labels(points)).values())).sum()
+        total = torch.stack(list(head.loss(outputs, Labels.from_keypoints(points)).values())).sum()
         assert torch.isfinite(total)
         total.backward()  # type: ignore[no-untyped-call]
     assert all(torch.isfinite(t.grad).all() for t in outputs.values() if t.grad is not None)
@@ -349,7 +337,7 @@ def test_losses_of_unlabelled_and_broken_labels_are_finite() -> None:
 def test_ideal_outputs_have_no_loss() -> None:
     head = make_head(skeleton(5), graph="full")
     points = animals(0, 4, 5, 0.2, crossing=False)[None]
-    losses = head.loss(ideal(head, points), make_labels(points))
+    losses = head.loss(ideal(head, points), Labels.from_keypoints(points))
     assert set(losses) == {"heatmap", "locref", "paf"}
     assert all(float(value) < 1e-6 for value in losses.values())
 

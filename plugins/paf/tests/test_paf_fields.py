@@ -36,18 +36,6 @@ def make_head(keypoints: int = 3, stride: int = 4, **config: Any) -> Head:
     return head
 
 
-def make_labels(keypoints: Tensor) -> Labels:
-    shape = keypoints.shape[:3]
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(shape, dtype=torch.bool),
-        boxes=torch.full((*shape[:2], 4), torch.nan),
-        areas=torch.full(shape[:2], torch.nan),
-        identity=torch.full(shape[:2], -1),
-        unique_keypoints=torch.zeros(shape[0], 0, 2),
-    )
-
-
 def random_points(seed: int, animals: int, missing: float = 0.2) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     points = torch.rand(2, animals, 3, 2, generator=generator) * 110 - 5
@@ -70,7 +58,9 @@ def test_vectors_of_all_animals_are_added_up_by_their_distance(
     target = {"type": "paf/fields", "profile": profile, "overlap": "sum", "width": width, "missing": "absent"}
     head = make_head(target_generator=target)
     points = random_points(seed, animals)
-    value, weight = head.target_generator(make_labels(points), {"paf": torch.zeros(2, 4, 25, 28)})["paf"]
+    value, weight = head.target_generator(Labels.from_keypoints(points), {"paf": torch.zeros(2, 4, 25, 28)})[
+        "paf"
+    ]
     assert weight.all()
     cells = torch.stack(torch.meshgrid(torch.arange(28.0), torch.arange(25.0), indexing="xy"), -1)
     assert isinstance(head.grid, Grid)
@@ -105,7 +95,7 @@ def test_one_animal_has_the_same_field_added_up_or_not(seed: int, profile: str) 
     points = random_points(seed, 1)
     values = [
         make_head(target_generator={"type": "paf/fields", "profile": profile, "overlap": overlap})
-        .target_generator(make_labels(points), {"paf": torch.zeros(2, 4, 25, 28)})["paf"]
+        .target_generator(Labels.from_keypoints(points), {"paf": torch.zeros(2, 4, 25, 28)})["paf"]
         .value
         for overlap in ("sum", "nearest")
     ]
@@ -119,7 +109,9 @@ def test_a_limb_that_nobody_labelled_is_unknown_or_absent() -> None:
     for missing in ("unknown", "absent"):
         target = {"type": "paf/fields", "missing": missing}
         head = make_head(target_generator=target)
-        found = head.target_generator(make_labels(points), {"paf": torch.zeros(2, 4, 25, 28)})["paf"]
+        found = head.target_generator(Labels.from_keypoints(points), {"paf": torch.zeros(2, 4, 25, 28)})[
+            "paf"
+        ]
         weights[missing] = found.weight.expand_as(found.value).float().mean((2, 3))
         assert not found.value[0, 2:].any()
     assert weights["unknown"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
@@ -167,7 +159,7 @@ def test_grouping_is_the_assembly_of_the_head_with_everything(seed: int, animals
     """Given the blobs that paf/paf finds itself, the same fields give the same animals to the bit."""
     spec = TypeAdapter(AnyHead).validate_python({"type": "paf/paf", "deconv_layers": 0})
     whole: Any = BuildContext(skeleton=skeleton(3), features=(Feature(8, 4),)).build("head", spec)
-    labels = make_labels(random_points(seed, animals))
+    labels = Labels.from_keypoints(random_points(seed, animals))
     shapes = {"heatmap": 3, "locref": 6, "paf": 4}
     outputs = {name: torch.zeros(2, n, 25, 28) for name, n in shapes.items()}
     torch.manual_seed(seed)
@@ -226,7 +218,7 @@ def test_peaks_and_fields_of_other_strides_give_the_animals_back(seed: int, anim
         -1,
     )
     truth = (centres[:, None] + turned)[None, :animals]
-    labels = make_labels(truth)
+    labels = Labels.from_keypoints(truth)
     shapes = {
         "peaks": {"heatmap": torch.zeros(1, 4, 100, 100)},
         "fields": {"paf": torch.zeros(1, 6, 50, 50)},

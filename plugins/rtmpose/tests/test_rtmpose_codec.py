@@ -39,18 +39,6 @@ def make_predictor(grid: Grid, **config: Any) -> Predictor:
     return made
 
 
-def make_labels(keypoints: Tensor) -> Labels:
-    b, n = keypoints.shape[:2]
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(keypoints.shape[:-1], dtype=torch.bool),
-        boxes=torch.full((b, n, 4), NAN),
-        areas=torch.full((b, n), NAN),
-        identity=torch.full((b, n), -1),
-        unique_keypoints=torch.zeros(b, 0, 2),
-    )
-
-
 def encode(keypoints: Tensor, size: tuple[int, int], grid: Grid, **config: Any) -> dict[str, Target]:
     """Targets of keypoints (B, N, K, 2) for inputs of this (height, width)."""
     shape = (keypoints.shape[0], keypoints.shape[2])
@@ -58,7 +46,7 @@ def encode(keypoints: Tensor, size: tuple[int, int], grid: Grid, **config: Any) 
         "x": torch.zeros(*shape, round(size[1] / grid.stride)),
         "y": torch.zeros(*shape, round(size[0] / grid.stride)),
     }
-    targets = make_targets(grid, **config)(make_labels(keypoints), outputs)
+    targets = make_targets(grid, **config)(Labels.from_keypoints(keypoints), outputs)
     for name, target in targets.items():
         assert target.value.shape == outputs[name].shape
         assert target.value.dtype == target.weight.dtype == torch.float32

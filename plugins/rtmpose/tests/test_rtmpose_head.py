@@ -39,18 +39,6 @@ def make_head(
     return head
 
 
-def make_labels(keypoints: torch.Tensor) -> Labels:
-    b, n = keypoints.shape[:2]
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(keypoints.shape[:-1], dtype=torch.bool),
-        boxes=torch.full((b, n, 4), NAN),
-        areas=torch.full((b, n), NAN),
-        identity=torch.full((b, n), -1),
-        unique_keypoints=torch.zeros(b, 0, 2),
-    )
-
-
 @pytest.mark.parametrize("split_ratio", [1, 2, 3])
 def test_shapes(split_ratio: int) -> None:
     head = make_head(split_ratio=split_ratio)
@@ -215,7 +203,7 @@ def test_gradient_reaches_everything_and_only_labels_count() -> None:
     keypoints = torch.rand(3, 1, 4, 2, generator=generator) * 63
     keypoints[1, 0, 2] = NAN
     keypoints[2] = NAN
-    losses = head.loss(head([feature]), make_labels(keypoints))
+    losses = head.loss(head([feature]), Labels.from_keypoints(keypoints))
     assert set(losses) == {"x", "y"}
     torch.stack(list(losses.values())).sum().backward()
     for name, parameter in head.named_parameters():
@@ -230,7 +218,7 @@ def test_gradient_reaches_everything_and_only_labels_count() -> None:
 def test_dead_features_give_finite_gradients() -> None:
     head = make_head()
     feature = torch.zeros(2, 6, 4, 6, requires_grad=True)
-    losses = head.loss(head([feature]), make_labels(torch.full((2, 1, 4, 2), 20.0)))
+    losses = head.loss(head([feature]), Labels.from_keypoints(torch.full((2, 1, 4, 2), 20.0)))
     torch.stack(list(losses.values())).sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in head.parameters())
     assert feature.grad is not None
@@ -241,7 +229,7 @@ def test_one_batch_is_learned() -> None:
     torch.manual_seed(0)
     head = make_head((64, 64), hidden=64, attention=32)
     feature = torch.randn(4, 6, 4, 4)
-    labels = make_labels(torch.rand(4, 1, 4, 2) * 63)
+    labels = Labels.from_keypoints(torch.rand(4, 1, 4, 2) * 63)
     optimizer = torch.optim.AdamW(head.parameters(), lr=3e-3)
     course = []
     for _ in range(150):

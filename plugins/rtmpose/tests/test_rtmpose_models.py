@@ -43,14 +43,7 @@ def run_once(name: str) -> None:
     images = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
     outputs = model(model.normalise(images))
     assert outputs["keypoints"]["x"].shape == outputs["keypoints"]["y"].shape == (2, 5, 2 * size)
-    labels = Labels(
-        keypoints=torch.rand(2, 1, 5, 2) * (size - 1),
-        occluded=torch.zeros(2, 1, 5, dtype=torch.bool),
-        boxes=torch.full((2, 1, 4), torch.nan),
-        areas=torch.full((2, 1), torch.nan),
-        identity=torch.full((2, 1), -1),
-        unique_keypoints=torch.zeros(2, 0, 2),
-    )
+    labels = Labels.from_keypoints(torch.rand(2, 1, 5, 2) * (size - 1))
     torch.stack(list(model.losses(outputs, labels).values())).sum().backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name

@@ -56,18 +56,6 @@ def make_head(
     return head
 
 
-def make_labels(keypoints: Tensor) -> Labels:
-    b, n = keypoints.shape[:2]
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(keypoints.shape[:-1], dtype=torch.bool),
-        boxes=torch.full((b, n, 4), NAN),
-        areas=torch.full((b, n), NAN),
-        identity=torch.full((b, n), -1),
-        unique_keypoints=torch.zeros(b, 0, 2),
-    )
-
-
 @pytest.mark.parametrize("size", [(64, 96), (16, 8), (32, 32)])
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_shapes(size: tuple[int, int], blocks: int) -> None:
@@ -235,7 +223,9 @@ def test_gradient_reaches_every_parameter(losses: dict[str, Any]) -> None:
     torch.manual_seed(0)
     neck, head = make_neck(dropout=0.1, embedding_dropout=0.1), make_head(**losses)
     feature = torch.randn(2, 5, 16, 24, requires_grad=True)
-    labels = make_labels(torch.tensor([[[[20.0, 30.0], [70.0, 11.0], [41.0, 50.0]]]]).repeat(2, 1, 1, 1))
+    labels = Labels.from_keypoints(
+        torch.tensor([[[[20.0, 30.0], [70.0, 11.0], [41.0, 50.0]]]]).repeat(2, 1, 1, 1)
+    )
     sum(head.loss(head(neck([feature])), labels).values(), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
     assert feature.grad is not None
     for part in (neck, head):
@@ -261,7 +251,7 @@ def test_learns_one_batch(losses: dict[str, Any]) -> None:
     optimizer = torch.optim.AdamW(trained, lr=5e-3)
     history = []
     for _ in range(120):
-        (loss,) = head.loss(head(neck([feature])), make_labels(points)).values()
+        (loss,) = head.loss(head(neck([feature])), Labels.from_keypoints(points)).values()
         history.append(loss.item())
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -294,7 +284,7 @@ def test_decode_undoes_encode(places: list[tuple[float, float]], stride: int) ->
     keypoints = torch.tensor(places) * torch.tensor([SIZE[1], SIZE[0]]) - 0.5
     with torch.no_grad():
         outputs = head([torch.zeros(1, 3, 48)])
-        targets = head.target_generator(make_labels(keypoints[None, None]), outputs)
+        targets = head.target_generator(Labels.from_keypoints(keypoints[None, None]), outputs)
     assert targets["heatmap"].value.shape == outputs["heatmap"].shape
     found = head.decode({"heatmap": targets["heatmap"].value}, Predictions.none(1, SKELETON))
     assert (found.keypoints[0, 0] - keypoints).norm(dim=-1).max() < 0.1

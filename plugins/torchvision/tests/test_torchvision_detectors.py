@@ -44,14 +44,7 @@ def labels(boxes: list[list[list[float]]]) -> Labels:
     most = max(1, *(len(image) for image in boxes))
     rows = torch.tensor([image + [[NAN] * 4] * (most - len(image)) for image in boxes])
     b = len(boxes)
-    return Labels(
-        keypoints=torch.full((b, most, 1, 2), NAN),
-        occluded=torch.zeros(b, most, 1, dtype=torch.bool),
-        boxes=rows,
-        areas=torch.full((b, most), NAN),
-        identity=torch.full((b, most), -1),
-        unique_keypoints=torch.zeros(b, 0, 2),
-    )
+    return Labels.from_keypoints(torch.full((b, most, 1, 2), NAN), boxes=rows)
 
 
 def picture(boxes: list[list[list[float]]], size: int = 96) -> Tensor:

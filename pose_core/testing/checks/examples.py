@@ -103,9 +103,8 @@ def _complete_labels(points: Tensor, unique: Tensor) -> Labels:
     boxes[~boxes.isfinite().all(-1)] = math.nan
     present = boxes.isfinite().all(-1)
     identity = torch.arange(animals).expand(batch, animals).masked_fill(~present, -1)
-    return Labels(
-        keypoints=points,
-        occluded=torch.zeros(points.shape[:-1], dtype=torch.bool),
+    return Labels.from_keypoints(
+        points,
         boxes=boxes,
         areas=(boxes[..., 2:] - boxes[..., :2]).prod(-1),
         identity=identity.clone(),

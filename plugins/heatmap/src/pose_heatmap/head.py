@@ -80,14 +80,7 @@ class HeatmapHead(MapsHead):
         if not self.unique:
             return super().targets(labels, outputs)
         points = labels.unique_keypoints[:, None]
-        labels = Labels(
-            keypoints=points,
-            occluded=torch.zeros(points.shape[:-1], dtype=torch.bool, device=points.device),
-            boxes=points.new_full((len(points), 1, 4), torch.nan),
-            areas=points.new_full((len(points), 1), torch.nan),
-            identity=torch.full((len(points), 1), -1, dtype=torch.int64, device=points.device),
-            unique_keypoints=points[:, 0],
-        )
+        labels = Labels.from_keypoints(points, unique_keypoints=points[:, 0])
         # An image without any labelled unique keypoint says nothing, unlike an image without animals; where
         # what is unlabelled is taught as absent, it says that they are not there.
         labelled = torch.isfinite(points[:, 0]).all(-1).float()

@@ -22,14 +22,7 @@ def batch() -> tuple[Tensor, Labels]:
     images = torch.full((2, 3, 64, 64), 0.3)
     images[0, :, 16:33, 24:49] = 0.9
     boxes = torch.tensor([[[24.0, 16.0, 48.0, 32.0]], [[torch.nan] * 4]])
-    labels = Labels(
-        keypoints=torch.full((2, 1, 1, 2), torch.nan),
-        occluded=torch.zeros(2, 1, 1, dtype=torch.bool),
-        boxes=boxes,
-        areas=torch.full((2, 1), torch.nan),
-        identity=torch.full((2, 1), -1),
-        unique_keypoints=torch.zeros(2, 0, 2),
-    )
+    labels = Labels.from_keypoints(torch.full((2, 1, 1, 2), torch.nan), boxes=boxes)
     return images, labels
 
 

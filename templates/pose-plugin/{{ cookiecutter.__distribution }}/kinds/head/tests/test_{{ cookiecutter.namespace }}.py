@@ -20,14 +20,7 @@ def make() -> Head:
 def labels(*points: list[list[float]]) -> Labels:
     keypoints = torch.tensor(points)[:, None]
     batch = len(points)
-    return Labels(
-        keypoints=keypoints,
-        occluded=torch.zeros(batch, 1, 2, dtype=torch.bool),
-        boxes=torch.full((batch, 1, 4), torch.nan),
-        areas=torch.full((batch, 1), torch.nan),
-        identity=torch.full((batch, 1), -1),
-        unique_keypoints=torch.zeros(batch, 0, 2),
-    )
+    return Labels.from_keypoints(keypoints)
 
 
 NAN = float("nan")
