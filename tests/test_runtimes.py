@@ -16,7 +16,7 @@ import torch
 import pose_core
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, PluginError
-from pose_core.interfaces import Predictions
+from pose_core.interfaces import Predictions, count_lanes
 from pose_core.io.downloads import get_cache_folder
 from pose_core.model.build import build_model
 from pose_core.model.runner import make_pixels, use_runtime
@@ -49,8 +49,8 @@ def images() -> list[ByteArray]:
     return [random.integers(0, 256, (71, 97, 3), dtype=np.uint8) for _ in range(5)]
 
 
-def config_of(name: str) -> RuntimeConfig:
-    return parse_component("runtime", RuntimeConfig, {"type": name})
+def config_of(name: str, **settings: object) -> RuntimeConfig:
+    return parse_component("runtime", RuntimeConfig, {"type": name, **settings})
 
 
 def succeed(pose: PoseCommand, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
@@ -118,11 +118,11 @@ def test_any_number_of_crops_goes_through(runtime: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(crops.predict(frames, boxes).keypoints, wanted, atol=0.01)
 
 
-def check_family(runtime: str, method: str, name: str, cache: Path) -> None:
+def check_family(runtime: str, method: str, name: str, cache: Path, **settings: object) -> None:
     """Outputs and keypoints are those of the network, of one image and of three, of another size where it may be."""
     spec = spec_of(next(m for m in get_catalog().models() if key(m) == (method, name)))
     network = build_calibrated(spec)
-    use_runtime(network, config_of(runtime), cache, name)
+    use_runtime(network, config_of(runtime, **settings), cache, name)
     assert network.compute is not None
     for images in (1, 3):
         pixels, *extra = make_pixels(network, images)
@@ -159,6 +159,41 @@ def assert_same(one: Predictions, other: Predictions) -> None:
 )
 def test_small_networks_agree(runtime: str, method: str, name: str, tmp_path: Path) -> None:
     check_family(runtime, method, name, tmp_path / "kept")
+
+
+@each_runtime
+@pytest.mark.parametrize(
+    ("method", "name"), [("single_animal", "unet"), ("conditional_top_down", "ctd_prenet_unet")]
+)
+def test_large_images_are_computed_side_by_side(
+    runtime: str, method: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pose_core.interfaces.runtime.LARGE", 1)
+    lanes: list[int] = []
+
+    def count(images: torch.Tensor, threads: int) -> int:
+        lanes.append(count_lanes(images, threads))
+        return lanes[-1]
+
+    monkeypatch.setattr(f"pose_{runtime}.runtime.count_lanes", count)
+    check_family(runtime, method, name, tmp_path / "kept", threads=2)
+    assert set(lanes) == {1, 2}, "one image, and three"
+
+
+@pytest.mark.parametrize(
+    ("size", "images", "threads", "lanes"),
+    [
+        ((480, 640), 8, 2, 2),
+        ((480, 640), 8, 1, 1),
+        ((480, 640), 1, 2, 1),
+        ((256, 256), 8, 2, 1),
+        ((480, 640), 2, 9, 2),
+    ],
+)
+def test_only_large_images_of_one_batch_are_computed_side_by_side(
+    size: tuple[int, int], images: int, threads: int, lanes: int
+) -> None:
+    assert count_lanes(torch.empty(1, 1, 1, 1).expand(images, 3, *size), threads) == lanes
 
 
 @pytest.mark.slow

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 
 from pose_core.errors import ConfigError
-from pose_core.interfaces import Runtime, RuntimeContext
+from pose_core.interfaces import Runtime, RuntimeContext, count_lanes
 from pose_onnxruntime.config import OnnxRuntimeConfig
 from pose_onnxruntime.export import export
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 _FLOAT = "tensor(float)"
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class _Sessions:
+    """Sessions over a file.
+
+    Attributes:
+        path: of the file.
+        together: for batches that all threads compute together.
+        lane: for images of a batch of large ones, which are computed side by side; None until one comes.
+    """
+
+    path: Path
+    together: onnxruntime.InferenceSession
+    lane: onnxruntime.InferenceSession | None = None
 
 
 class OnnxRuntime(Runtime):
@@ -27,11 +49,12 @@ class OnnxRuntime(Runtime):
     def __init__(self, config: OnnxRuntimeConfig, context: RuntimeContext) -> None:
         super().__init__(config, context)
         self._threads = config.threads or torch.get_num_threads()
-        self._fixed: dict[tuple[int, int], onnxruntime.InferenceSession] = {}
+        self._fixed: dict[tuple[int, int], _Sessions] = {}
         # Two different versions may write different files, and one may not read what the other wrote.
         self._folder = context.cache / f"onnxruntime-{onnxruntime.__version__}"
-        self._session = self._open("network.onnx", context.example)
-        self._fixes_sides = not context.fixed_size and self._sides_of(self._session) is not None
+        self._any = self._open("network.onnx", context.example)
+        self._fixes_sides = not context.fixed_size and self._sides_of(self._any.together) is not None
+        self._lanes: Executor | None = None
 
     @classmethod
     def devices(cls) -> Sequence[str]:
@@ -41,27 +64,41 @@ class OnnxRuntime(Runtime):
 
     def run(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """Run the session."""
-        session = self._session
-        if self._fixes_sides:
-            session = self._session_for(tensors)
+        sessions = self._sessions_for(tensors) if self._fixes_sides else self._any
         device = tensors[0].device
         given = dict(zip(self.context.inputs, tensors, strict=True))
         # By name: an input that the network does not use is not in the file.
-        names = [put.name for put in session.get_inputs()]
+        names = [put.name for put in sessions.together.get_inputs()]
         feed = {name: given[name].float().contiguous().cpu().numpy() for name in names}
-        return [torch.from_numpy(found).to(device) for found in session.run(None, feed)]
+        lanes = count_lanes(tensors[0], self._threads)
+        found = sessions.together.run(None, feed) if lanes == 1 else self._run_lanes(sessions, feed, lanes)
+        return [torch.from_numpy(each).to(device) for each in found]
 
-    def _session_for(self, tensors: Sequence[Tensor]) -> onnxruntime.InferenceSession:
+    def _run_lanes(self, sessions: _Sessions, feed: Mapping[str, Array], lanes: int) -> list[Array]:
+        """Compute images one by one, several at a time."""
+        if sessions.lane is None:
+            sessions.lane = self._make_session(sessions.path, self._threads // lanes)
+        if self._lanes is None:
+            self._lanes = ThreadPoolExecutor(lanes, "pose-onnxruntime")
+        session, count = sessions.lane, len(next(iter(feed.values())))
+
+        def run_one(row: int) -> list[Array]:
+            outputs: list[Array] = session.run(None, {name: a[row : row + 1] for name, a in feed.items()})
+            return outputs
+
+        return [np.concatenate(each) for each in zip(*self._lanes.map(run_one, range(count)), strict=True)]
+
+    def _sessions_for(self, tensors: Sequence[Tensor]) -> _Sessions:
         height, width = tensors[0].shape[-2:]
-        if (height, width) == self._sides_of(self._session):
-            return self._session
+        if (height, width) == self._sides_of(self._any.together):
+            return self._any
         if (height, width) not in self._fixed:
             # Exported with two images: of one, the exporter would take the number for a constant.
             twice = [torch.cat([t[:1], t[:1]]).clone() for t in tensors]
             self._fixed[height, width] = self._open(f"network-{height}x{width}.onnx", twice)
         return self._fixed[height, width]
 
-    def _open(self, name: str, example: Sequence[Tensor]) -> onnxruntime.InferenceSession:
+    def _open(self, name: str, example: Sequence[Tensor]) -> _Sessions:
         context, path = self.context, self._folder / name
         for again in (False, True):
             if again or not path.is_file():
@@ -75,7 +112,7 @@ class OnnxRuntime(Runtime):
                     advice="use the runtime torch",
                 )
             try:
-                return self._make_session(str(path))
+                return _Sessions(path, self._make_session(path, self._threads))
             # Its errors have no class in common that it makes public. A file that was just written is no
             # damaged one.
             except Exception as error:
@@ -86,14 +123,14 @@ class OnnxRuntime(Runtime):
                     ) from error
         raise AssertionError("the second round returns or raises")
 
-    def _make_session(self, path: str) -> onnxruntime.InferenceSession:
+    def _make_session(self, path: Path, threads: int) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
+        options.intra_op_num_threads = threads
         # Threads that wait by spinning take the cores from those that decode the next frames.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         providers = [_PROVIDERS[self.context.device.type]]
-        session = onnxruntime.InferenceSession(path, options, providers=providers)
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         if used := [put for put in session.get_inputs() if put.type != _FLOAT]:
             raise ConfigError(f"input {used[0].name} of {self.context.name} is {used[0].type}, not {_FLOAT}")
         return session
