@@ -51,10 +51,12 @@ def time_steps(config: str, snapshot: str, epochs: int, batch: int) -> None:
     """Train the pose network, and no detector."""
     loader = DLCLoader(config=config, shuffle=1, trainset_index=0)
     settings = loader.model_cfg
-    settings["train_settings"] |= {"epochs": epochs, "batch_size": batch, "display_iters": 1000}
-    settings["runner"]["snapshots"]["save_epochs"] = epochs + 1
+    training = settings.train_settings
+    training.epochs, training.batch_size, training.display_iters = epochs, batch, 1000
+    settings.runner.snapshots.save_epochs = epochs + 1
     clock = StepClock()
-    train(loader, settings, Task(settings.get("method", "bu")), device="cpu", snapshot_path=snapshot)
+    task = Task(settings.get("method", "bu"))
+    train(loader, settings, task, device="cpu", snapshot_path=snapshot)
     print(clock.answer(epochs))
 
 

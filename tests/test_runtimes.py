@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pose_onnxruntime.runtime import count_lanes
 
 import pose_core
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, PluginError
-from pose_core.interfaces import Predictions, count_lanes
+from pose_core.interfaces import Predictions
 from pose_core.io.downloads import get_cache_folder
 from pose_core.model.build import build_model
 from pose_core.model.runner import make_pixels, use_runtime
@@ -161,22 +162,21 @@ def test_small_networks_agree(runtime: str, method: str, name: str, tmp_path: Pa
     check_family(runtime, method, name, tmp_path / "kept")
 
 
-@each_runtime
 @pytest.mark.parametrize(
     ("method", "name"), [("single_animal", "unet"), ("conditional_top_down", "ctd_prenet_unet")]
 )
-def test_large_images_are_computed_side_by_side(
-    runtime: str, method: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_onnx_runtime_computes_large_images_side_by_side(
+    method: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pose_core.interfaces.runtime.LARGE", 1)
+    monkeypatch.setattr("pose_onnxruntime.runtime.LARGE", 1)
     lanes: list[int] = []
 
     def count(images: torch.Tensor, threads: int) -> int:
         lanes.append(count_lanes(images, threads))
         return lanes[-1]
 
-    monkeypatch.setattr(f"pose_{runtime}.runtime.count_lanes", count)
-    check_family(runtime, method, name, tmp_path / "kept", threads=2)
+    monkeypatch.setattr("pose_onnxruntime.runtime.count_lanes", count)
+    check_family(ONNX, method, name, tmp_path / "kept", threads=2)
     assert set(lanes) == {1, 2}, "one image, and three"
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.neck import Neck
     from pose_core.interfaces.prediction_files import open_predictions
     from pose_core.interfaces.reader import Reader
-    from pose_core.interfaces.runtime import Runtime, RuntimeContext, count_lanes
+    from pose_core.interfaces.runtime import Runtime, RuntimeContext
     from pose_core.interfaces.schedule import Schedule, ScheduleContext
     from pose_core.interfaces.similarity import compare_poses, drop_repeated, find_duplicates
     from pose_core.interfaces.stage import (
@@ -136,7 +136,6 @@ _HOME = {
     "WrittenNetwork": "pose_core.interfaces.exporter",
     "Runtime": "pose_core.interfaces.runtime",
     "RuntimeContext": "pose_core.interfaces.runtime",
-    "count_lanes": "pose_core.interfaces.runtime",
     "Schedule": "pose_core.interfaces.schedule",
     "ScheduleContext": "pose_core.interfaces.schedule",
     "Stage": "pose_core.interfaces.stage",
@@ -245,7 +244,6 @@ __all__ = [
     "Writer",
     "WrittenNetwork",
     "compare_poses",
-    "count_lanes",
     "cover_labels",
     "describe_non_finite",
     "drop_repeated",

@@ -13,29 +13,6 @@ from torch import Tensor, nn
 
 from pose_core.specs.components import RuntimeConfig
 
-LARGE = 1 << 18
-"""Pixels of an image from which several are better computed side by side."""
-
-
-def count_lanes(images: Tensor, threads: int) -> int:
-    """Count the images of a batch that a runtime should compute side by side, each by its part of the threads.
-
-    Threads that compute one large image after the other together wait for each other at each layer. Two images of
-    640 x 480 side by side on two cores, a thread each, took OpenVINO 0.86 of the time with hrnet_w18 and 0.88 with
-    resnet_50, and ONNX Runtime 0.94 and 0.81. Small images are faster together: of crops of 256 x 256 a thread
-    alone does not fill its time with so short layers.
-
-    Args:
-        images: (B, C, H, W), of one batch.
-        threads: that compute.
-
-    Returns:
-        1 or 2.
-    """
-    height, width = images.shape[-2:]
-    large = height * width >= LARGE and len(images) > 1
-    return 2 if large and threads > 1 and images.device.type == "cpu" else 1
-
 
 @dataclass(frozen=True, eq=False)
 class RuntimeContext:

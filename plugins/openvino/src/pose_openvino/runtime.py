@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import openvino
@@ -11,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pose_core.errors import ConfigError
-from pose_core.interfaces import Runtime, RuntimeContext, count_lanes
-from pose_openvino.compute import SideBySide, compile_model, has_bfloat16, infer
+from pose_core.interfaces import Runtime, RuntimeContext
+from pose_openvino.compute import compile_model, has_bfloat16, infer
 from pose_openvino.config import OpenVinoConfig
 from pose_openvino.convert import convert, find_reason, load_or_make
 from pose_openvino.core import get_core
@@ -21,21 +20,6 @@ from pose_openvino.quantize import quantize
 _TOLERANCE = 1e-3
 
 Sides = tuple[int, int]
-
-
-@dataclass
-class _Compiled:
-    """A model that is compiled.
-
-    Attributes:
-        model: itself.
-        together: for batches that all threads compute together.
-        side_by_side: for batches of large images; None until one comes.
-    """
-
-    model: openvino.Model
-    together: openvino.CompiledModel
-    side_by_side: SideBySide | None = None
 
 
 class OpenVinoRuntime(Runtime):
@@ -55,17 +39,18 @@ class OpenVinoRuntime(Runtime):
     def __init__(self, config: OpenVinoConfig, context: RuntimeContext) -> None:
         super().__init__(config, context)
         self._core = get_core()
-        self._threads = config.threads or torch.get_num_threads()
+        self._threads = config.threads
         # One version may not read what another wrote.
         self._folder = context.cache / f"openvino-{openvino.__version__.partition('-')[0]}"
         self._model = self._load("network", context.example)
         self._float = self._compile(self._model)
         if context.precision == 32:
-            self._any = _Compiled(self._model, self._float)
+            self._any = self._float
         else:
-            made = self._quantize() if context.precision == 8 else self._model
-            self._any = _Compiled(made, self._compile(made, context.precision))
-        self._of_size = {_sides(context.example): self._any}
+            self._any = self._compile(
+                self._quantize() if context.precision == 8 else self._model, context.precision
+            )
+        self._of_size: dict[Sides, openvino.CompiledModel] = {_sides(context.example): self._any}
 
     @classmethod
     def devices(cls) -> Sequence[str]:
@@ -82,16 +67,9 @@ class OpenVinoRuntime(Runtime):
         sides = _sides(tensors)
         if sides not in self._of_size:
             self._of_size[sides] = self._choose(tensors)
-        chosen = self._of_size[sides]
-        lanes = count_lanes(tensors[0], self._threads)
-        if lanes == 1:
-            return _infer(chosen.together, tensors)
-        if chosen.side_by_side is None:
-            compiled = self._compile(chosen.model, self.context.precision, lanes)
-            chosen.side_by_side = SideBySide(compiled, lanes)
-        return chosen.side_by_side.infer([tensor.float() for tensor in tensors])
+        return _infer(self._of_size[sides], tensors)
 
-    def _choose(self, tensors: Sequence[Tensor]) -> _Compiled:
+    def _choose(self, tensors: Sequence[Tensor]) -> openvino.CompiledModel:
         """The model for images of a new size: the one for any size where it computes what the network does."""
         # Each tensor is copied, since the network may be one that changes what it is given.
         first = [tensor[:1].clone() for tensor in tensors]
@@ -114,7 +92,7 @@ class OpenVinoRuntime(Runtime):
                 f"runtime openvino: computes something else than {name} for images of {width} x {height}; use the "
                 "runtime torch"
             )
-        return _Compiled(model, self._compile(model, 16) if self.context.precision == 16 else compiled)
+        return self._compile(model, 16) if self.context.precision == 16 else compiled
 
     def _agrees(
         self, model: openvino.CompiledModel, tensors: Sequence[Tensor], wanted: Sequence[Tensor]
@@ -156,9 +134,9 @@ class OpenVinoRuntime(Runtime):
 
         return load_or_make(self._core, self._folder / name, make)
 
-    def _compile(self, model: openvino.Model, precision: int = 32, lanes: int = 1) -> openvino.CompiledModel:
+    def _compile(self, model: openvino.Model, precision: int = 32) -> openvino.CompiledModel:
         try:
-            return compile_model(self._core, model, self._threads, half=precision == 16, lanes=lanes)
+            return compile_model(self._core, model, self._threads, half=precision == 16)
         except RuntimeError as error:
             raise ConfigError(
                 f"runtime openvino: cannot run {self.context.name}: {find_reason(error)}; use the runtime torch"
