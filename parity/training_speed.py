@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=NAMES, help="these types of network of DeepLabCut")
     parser.add_argument("--rounds", type=int, default=3, help="trainings of each side")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--images", type=int, default=48, help="a multiple of the batch size")
+    parser.add_argument("--images", type=int, default=48, help="a multiple of 24 and of the batch size")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2, help="of both sides")
     parser.add_argument("--json", action="store_true")

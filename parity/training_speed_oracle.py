@@ -26,13 +26,16 @@ from oracle import save
 from step_clock import StepClock
 
 SIZE = (480, 640)
-HELD_OUT = 2
-"""Images of the test part; DeepLabCut needs some."""
+SHARE = 24
+"""Training images for each of the test part: DeepLabCut needs some, and counts the training part in hundredths."""
 
 
 def make(net_type: str, folder: Path, images: int) -> None:
     """A project with as many training images, and what is needed to train on it."""
-    config = draw_project(folder, images + HELD_OUT, SIZE, HELD_OUT)
+    held_out, rest = divmod(images, SHARE)
+    if rest:
+        raise SystemExit(f"--images: must be a multiple of {SHARE}, not {images}")
+    config = draw_project(folder, images + held_out, SIZE, held_out)
     np.random.seed(0)
     deeplabcut.create_training_dataset(
         str(config), Shuffles=[1], net_type=net_type, engine=deeplabcut.Engine.PYTORCH
