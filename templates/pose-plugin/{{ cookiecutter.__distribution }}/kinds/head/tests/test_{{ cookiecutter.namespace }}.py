@@ -19,7 +19,6 @@ def make() -> Head:
 
 def labels(*points: list[list[float]]) -> Labels:
     keypoints = torch.tensor(points)[:, None]
-    batch = len(points)
     return Labels.from_keypoints(keypoints)
 
 
