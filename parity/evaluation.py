@@ -29,12 +29,11 @@ PIXELS = 0.01
 """Pixels by which the errors may differ; DeepLabCut's table has two decimals."""
 
 
-def ask(command: Sequence[str], folder: Path, project: Path | None) -> dict[str, Any]:
-    """Have DeepLabCut make, train (not at all) and evaluate a shuffle in a folder."""
+def ask(command: Sequence[str]) -> dict[str, Any]:
+    """Run a side of a comparison in a process of its own; what its line says."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    more = [str(project.resolve())] if project is not None else []
     done = subprocess.run(
-        [*command, str(folder), *more],
+        list(command),
         env={**environment, "DLClight": "True"},
         capture_output=True,
         text=True,
@@ -42,7 +41,7 @@ def ask(command: Sequence[str], folder: Path, project: Path | None) -> dict[str,
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("@@ ")]
     if not lines:
-        raise RuntimeError(f"the original ended with code {done.returncode}: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{shlex.join(command)}: ended with code {done.returncode}: {done.stderr[-2000:]}")
     answer: dict[str, Any] = json.loads(lines[0][3:])
     return answer
 
@@ -66,7 +65,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="pose-parity-") as work:
-        theirs = ask(shlex.split(options.oracle), Path(work) / "project", options.project)
+        # DeepLabCut makes, trains (not at all) and evaluates a shuffle.
+        own = [] if options.project is None else [str(options.project.resolve())]
+        theirs = ask([*shlex.split(options.oracle), str(Path(work) / "project"), *own])
         for part, (ours, images) in measure(theirs["snapshot"], Path(work) / "run").items():
             error = theirs["table"][f"{part} rmse"]
             equal = abs(error - ours) <= PIXELS

@@ -1,6 +1,6 @@
 """How long a training step takes in DeepLabCut and in pose_core, by the same recipe, in turns.
 
-    python parity/training_speed.py [--only NAME ...] [--rounds 3] [--epochs 3] [--images 48] [--batch-size 8]
+    python parity/training_speed.py [--only NAME ...] [--rounds 2] [--epochs 3] [--images 24] [--batch-size 8]
                                     [--threads 2] [--json]
 
 DeepLabCut makes a project of drawn images of 640 x 480 and the description of a training with its defaults; pose_core
@@ -17,7 +17,6 @@ import json
 import os
 import shlex
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from evaluation import ask
 from step_clock import StepClock
 
 import pose_core
@@ -54,21 +54,6 @@ class Steps:
         self.peaks.append(answer["peak_mb"])
 
 
-def ask(*command: str) -> dict[str, Any]:
-    """Run a side in a process of its own; what its line says.
-
-    Raises:
-        SystemExit: it says none.
-    """
-    environment = {**os.environ, "DLClight": "True"}
-    done = subprocess.run(list(command), env=environment, capture_output=True, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("@@ ")]
-    if not lines:
-        raise SystemExit(f"{shlex.join(command)}: ended with code {done.returncode}: {done.stderr[-2000:]}")
-    answer: dict[str, Any] = json.loads(lines[-1][3:])
-    return answer
-
-
 def train_here(project: str, config: str, epochs: int, batch: int) -> None:
     """Train by a configuration, and print the milliseconds of the steps."""
     clock = StepClock()
@@ -81,6 +66,8 @@ def train_here(project: str, config: str, epochs: int, batch: int) -> None:
             batch_size=batch,
             device="cpu",
             weights="none",
+            # All images of the training part, as there: fewer would make the last step of an epoch a short one.
+            settings={"data.split.validation": 0.0},
         )
     print(clock.answer(epochs))
 
@@ -89,17 +76,16 @@ def measure(
     name: str, oracle: Sequence[str], folder: Path, options: argparse.Namespace
 ) -> tuple[Steps, Steps]:
     """Steps of the original and ours, in turns, so that a change of the machine's load meets both."""
-    made = ask(*oracle, "make", name, str(folder / name), str(options.images))
+    made = ask([*oracle, "make", name, str(folder / name), str(options.images)])
     config = folder / f"{name}.yaml"
     import_training("deeplabcut", made["description"], config)
     theirs, ours = Steps(), Steps()
     here = (sys.executable, str(HERE / "training_speed.py"), "--here", made["project"], str(config))
     numbers = (str(options.epochs), str(options.batch_size))
     for _ in range(options.rounds):
-        theirs.add(ask(*oracle, "train", made["project"], made["snapshot"], *numbers))
-        ours.add(
-            ask(*here, "--epochs", numbers[0], "--batch-size", numbers[1], "--threads", str(options.threads))
-        )
+        theirs.add(ask([*oracle, "train", made["project"], made["snapshot"], *numbers]))
+        more = ("--epochs", numbers[0], "--batch-size", numbers[1], "--threads", str(options.threads))
+        ours.add(ask([*here, *more]))
     return theirs, ours
 
 
@@ -108,9 +94,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", default=NAMES, help="these types of network of DeepLabCut")
-    parser.add_argument("--rounds", type=int, default=3, help="trainings of each side")
+    parser.add_argument("--rounds", type=int, default=2, help="trainings of each side")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--images", type=int, default=48, help="a multiple of 24 and of the batch size")
+    parser.add_argument("--images", type=int, default=24, help="a multiple of 24 and of the batch size")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2, help="of both sides")
     parser.add_argument("--json", action="store_true")
