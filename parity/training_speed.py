@@ -67,7 +67,7 @@ def train_here(project: str, config: str, epochs: int, batch: int) -> None:
             device="cpu",
             weights="none",
             # All images of the training part, as there: fewer would make the last step of an epoch a short one.
-            settings={"data.split.validation": 0.0},
+            settings={"data.split.validation": 0.0, "train.select": "error"},
         )
     print(clock.answer(epochs))
 
